@@ -1,0 +1,363 @@
+/*
+ * km.h
+ *		The k-means core: everything the server glue may know of it.
+ *
+ * Plain C11, nothing of PostgreSQL.  The core computes a model from the
+ * multiset of its rows: no result depends on the order in which rows came, on
+ * the width of the vector unit, or on the time of day.
+ *
+ * Rules for callers:
+ *	- Memory comes from the KmHost handed in and is never freed behind the
+ *	  caller's back except by the matching km_..._free().  A host whose alloc
+ *	  does not return on failure (longjmp) is fine, if it owns the memory.
+ *	- Everything that can fail returns a KmStatus; results come by pointer.
+ *	- Segments and features are counted from 0 here, from 1 in SQL.
+ */
+#ifndef KM_H
+#define KM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KM_MAX_K			10000
+#define KM_MAX_FEATURES		1600
+#define KM_MAX_CATEGORIES	10000	/* of one feature */
+#define KM_MAX_WIDTH		100000	/* numeric features + all categories */
+#define KM_FORMAT			1		/* version byte of stored models */
+
+typedef enum KmStatus
+{
+	KM_OK = 0,
+	KM_NO_MEMORY,				/* the host refused an allocation */
+	KM_OVER_LIMIT,				/* more rows than the limit given allows */
+	KM_CANCELLED,				/* poll() said stop */
+	KM_NO_ROWS,					/* nothing to fit */
+	KM_TOO_FEW_ROWS,			/* fewer distinct rows than k, and small_is_error */
+	KM_TOO_WIDE,				/* over KM_MAX_WIDTH */
+	KM_NOT_FINITE,				/* a scaled value is beyond double's range */
+	KM_BAD_FORMAT,				/* stored bytes are no model */
+	KM_BAD_VERSION				/* stored by another version */
+} KmStatus;
+
+/* What the core needs from whoever calls it. */
+typedef struct KmHost
+{
+	void	   *(*alloc) (void *arg, size_t size);	/* NULL: refused */
+	void		(*free) (void *arg, void *pointer);
+	bool		(*poll) (void *arg);	/* every 10 ms or so; false: stop */
+	void	   *arg;
+} KmHost;
+
+typedef enum KmScale
+{
+	KM_ZSCORE,					/* (x - mean) / population sd */
+	KM_MINMAX,					/* (x - min) / (max - min) */
+	KM_ROBUST,					/* (x - median) / (p75 - p25) */
+	KM_MAXABS,					/* x / max |x| */
+	KM_NONE						/* x */
+} KmScale;
+
+typedef enum KmDistance
+{
+	KM_EUCLIDEAN,
+	KM_COSINE					/* scaled rows are set to length 1 first */
+} KmDistance;
+
+/* What a feature's values are; a model refuses values of another kind. */
+typedef enum KmKind
+{
+	KM_NUMBER,					/* integers, float, numeric */
+	KM_BOOLEAN,					/* 0 and 1 */
+	KM_MOMENT,					/* date, timestamp: seconds since 1970 */
+	KM_INTERVAL,				/* seconds */
+	KM_CATEGORY					/* text, enum */
+} KmKind;
+
+/* Which vector code to use; all give the same bits. */
+typedef enum KmSimd
+{
+	KM_SIMD_AUTO,
+	KM_SIMD_BASELINE,
+	KM_SIMD_AVX2,
+	KM_SIMD_AVX512
+} KmSimd;
+
+/*
+ * One feature of a model or scaler.
+ *
+ * scaled   = (x - center) / divisor			what users see, as scikit-learn
+ * position = (x - origin) / divisor * factor	where the row stands, rounded
+ *												to a multiple of 2^-grid
+ *
+ * origin is the mean (k-means does not care, and numbers near zero are
+ * finer); factor is the square root of the feature's weight.  Values are
+ * clipped to [clip_low, clip_high] first.  A constant column has divisor 1,
+ * as in scikit-learn, and always the position 0.
+ *
+ * A categorical feature has one dimension per category; a row stands at
+ * factor in its own one and at 0 in the others.
+ */
+typedef struct KmFeature
+{
+	char	   *name;			/* in the database's encoding, no NUL inside */
+	KmKind		kind;
+	double		weight;			/* multiplies squared differences, > 0 */
+	double		factor;			/* numeric: sqrt(weight); category: see above */
+
+	/* numeric, all in the customer's units, of the rows after clipping */
+	double		clip_low;		/* -infinity when not clipped */
+	double		clip_high;		/* +infinity when not clipped */
+	double		min;
+	double		max;
+	double		mean;
+	double		sd;				/* population */
+	double		center;
+	double		divisor;		/* > 0 */
+	double		origin;
+	int			grid;			/* positions are multiples of 2^-grid */
+
+	/* categorical */
+	int			ncategories;
+	char	  **categories;		/* sorted by their bytes, all different */
+	int64_t    *counts;			/* rows of the fit in each */
+} KmFeature;
+
+typedef struct KmSegment
+{
+	int64_t		size;			/* rows */
+	double		weight;			/* sum of row weights; = size without */
+	double		inertia;		/* weighted sum of squared distances */
+	double		reach;			/* a row farther than this is an outlier:
+								 * mean + 3 sd of the segment's distances */
+} KmSegment;
+
+/*
+ * A model, or a scaler (k = 0).  All pointers belong to the model's host.
+ *
+ * "centers" has k rows of "width" positions: each numeric feature has one,
+ * a categorical feature has one per category (the share of the category in
+ * the segment, times factor).  Features stand in the order of the call.
+ * "means" is like it: the mean of the rows before they were set to length 1
+ * (cosine); NULL when that is the same as centers (euclidean).
+ */
+typedef struct KmModel
+{
+	KmScale		scale;
+	KmDistance	distance;
+	bool		fill_nulls;		/* nulls => 'mean' */
+	bool		converged;
+	int			k;
+	int			nfeatures;
+	int			width;
+	int			iterations;
+	uint64_t	seed;
+	int64_t		rows;			/* fitted */
+	int64_t		rows_skipped;	/* because of nulls */
+	double		inertia;
+	double		total;			/* inertia of a single segment */
+	char	   *options;		/* as given, JSON text; owned by the caller's
+								 * side, the core only stores it */
+	KmFeature  *features;
+	KmSegment  *segments;
+	double	   *centers;
+	double	   *means;
+} KmModel;
+
+typedef struct KmOptions
+{
+	KmScale		scale;
+	KmDistance	distance;
+	bool		fill_nulls;		/* a missing value becomes the mean (or the
+								 * most frequent category) */
+	bool		clip;
+	double		clip_low;		/* quantiles, 0 .. 1, when clip */
+	double		clip_high;
+	int			n_init;			/* chains of the search; 0: adaptive */
+	int			sample;			/* distinct rows the search works on */
+	int			max_iter;
+	double		tol;			/* stop when inertia fell by less than this
+								 * share; 0: when no row moves */
+	uint64_t	seed;
+	bool		small_is_error;
+	int			order_by;		/* feature that numbers segments; -1: size */
+	KmSimd		simd;
+} KmOptions;
+
+/* scikit-learn's defaults where it has them, DESIGN's otherwise */
+extern void km_options_default(KmOptions *options);
+
+/* ---- rows ---- */
+
+typedef struct KmRows KmRows;
+
+/*
+ * An empty store for rows of nfeatures values.  kinds[f] tells which are
+ * categories.  limit: bytes the store may take, 0 for no limit.
+ */
+extern KmStatus km_rows_create(const KmHost *host, int nfeatures,
+							   const KmKind *kinds, bool weighted,
+							   bool cosine, size_t limit, KmRows **rows);
+
+/*
+ * Add one row.  values[f]: a finite number, or a category's code (0, 1, ...
+ * in any order so far), or NaN for a missing value (only with fill_nulls).
+ * weight: > 0 and finite; ignored unless weighted.
+ */
+extern KmStatus km_rows_add(KmRows *rows, const double *values, double weight);
+
+extern int64_t km_rows_count(const KmRows *rows);
+extern size_t km_rows_bytes(const KmRows *rows);
+extern void km_rows_free(KmRows *rows);
+
+/* ---- fit ---- */
+
+typedef struct KmFit KmFit;
+
+/*
+ * Scale the rows in place and draw the sample.  "features" (caller's array,
+ * nfeatures of them) comes with name, kind and weight set, for categories
+ * also ncategories and the sorted names; recode[f][code] gives the sorted
+ * position of each code used in km_rows_add (NULL for numeric features).
+ * The statistics are filled in.  The rows belong to the fit from now on, and
+ * features must stay where it is.
+ */
+extern KmStatus km_fit_begin(KmRows *rows, const KmOptions *options,
+							 KmFeature *features, const int *const *recode,
+							 KmFit **fit);
+
+typedef struct KmSolution
+{
+	int			k;				/* may be less than asked, see small */
+	int			iterations;		/* of the polish on all rows */
+	bool		converged;
+	double		inertia;
+	int64_t		smallest;		/* rows of the smallest segment */
+	double	   *centers;		/* k x width positions */
+} KmSolution;
+
+/*
+ * Segment into k.  init: NULL, or k x width starting points in the
+ * customer's units (categories: shares); then no search is made.  Runs with
+ * rising k on one fit start also from the solution before, one segment
+ * split.  The solution belongs to the fit and lives as long.
+ */
+extern KmStatus km_fit_run(KmFit *fit, int k, const double *init,
+						   KmSolution **solution);
+
+/* Distinct rows after scaling, exact up to the sample's size, else -1. */
+extern int64_t km_fit_distinct(const KmFit *fit);
+extern int64_t km_fit_rows(const KmFit *fit);
+extern int	km_fit_width(const KmFit *fit);
+/* inertia of one segment: what "explained" is measured against */
+extern double km_fit_total(const KmFit *fit);
+
+/*
+ * Number the segments and describe them.  model->features points to the
+ * features given to km_fit_begin; options and rows_skipped are the caller's
+ * to set.
+ */
+extern KmStatus km_fit_model(KmFit *fit, const KmSolution *solution,
+							 KmModel *model);
+
+typedef struct KmScore
+{
+	int			segment;		/* -1: none (missing value, nulls skipped) */
+	int			second;			/* -1 when k = 1 */
+	double		distance;
+	double		second_distance;
+	bool		is_outlier;		/* beyond the segment's reach, or a category
+								 * the model has never seen */
+} KmScore;
+
+typedef struct KmPredictor KmPredictor;
+
+/* Score every row of the fit in the order of km_rows_add. */
+extern KmStatus km_fit_score(KmFit *fit, const KmPredictor *predictor,
+							 void (*emit) (void *arg, const KmScore *score),
+							 void *arg);
+extern void km_fit_free(KmFit *fit);
+
+/* ---- scalers without a fit ---- */
+
+typedef struct KmStats KmStats;
+
+/*
+ * Exact statistics of nfeatures numeric columns; add in any order, merge in
+ * any order, same bits.  keep_values: hold all values (median and quartiles
+ * need them).
+ */
+extern KmStatus km_stats_create(const KmHost *host, int nfeatures,
+								bool keep_values, KmStats **stats);
+/* NaN: missing, this value is left out of its column's statistics */
+extern KmStatus km_stats_add(KmStats *stats, const double *values);
+extern KmStatus km_stats_merge(KmStats *into, KmStats *from);
+extern int64_t km_stats_rows(const KmStats *stats);
+extern size_t km_stats_bytes(const KmStats *stats);
+/* flat bytes for serialisation; write returns what size announced */
+extern KmStatus km_stats_size(KmStats *stats, size_t *size);
+extern KmStatus km_stats_write(KmStats *stats, unsigned char *bytes);
+extern KmStatus km_stats_read(const KmHost *host, const unsigned char *bytes,
+							  size_t size, KmStats **stats);
+/* Fill the statistics and the scaling of the features (weight set to 1). */
+extern KmStatus km_stats_finish(KmStats *stats, KmScale scale,
+								KmFeature *features);
+extern void km_stats_free(KmStats *stats);
+
+/* scaled value as users see it, and back; NaN stays NaN */
+extern double km_scale_value(const KmFeature *feature, double x);
+extern double km_unscale_value(const KmFeature *feature, double scaled);
+
+/* ---- models ---- */
+
+/* First dimension of a feature in centers and means. */
+extern int	km_model_offset(const KmModel *model, int feature);
+/* centroid in the customer's units; categories: share of the category */
+extern double km_model_value(const KmModel *model, int segment, int feature,
+							 int category);
+/* the same, scaled as users see it; categories: the one-hot value's mean */
+extern double km_model_scaled(const KmModel *model, int segment, int feature,
+							  int category);
+
+/*
+ * Stored form: little-endian, first byte KM_FORMAT, the same bytes for the
+ * same model on every machine.  Reading trusts nothing; km_model_check needs
+ * no memory.  With scaler, k must be 0, otherwise at least 1.
+ */
+extern KmStatus km_model_check(const unsigned char *bytes, size_t size,
+							   bool scaler);
+extern KmStatus km_model_read(const KmHost *host, const unsigned char *bytes,
+							  size_t size, bool scaler, KmModel **model);
+/* frees what km_model_read allocated */
+extern void km_model_free(const KmHost *host, KmModel *model);
+extern size_t km_model_size(const KmModel *model);
+extern void km_model_write(const KmModel *model, unsigned char *bytes);
+
+/* position of a category's name in the feature; -1: never seen */
+extern int	km_category_find(const KmFeature *feature, const char *name,
+							 size_t length);
+
+extern KmStatus km_predictor_create(const KmHost *host, const KmModel *model,
+									KmPredictor **predictor);
+/*
+ * values[f]: raw number, or category position, -1 for one never seen; NaN
+ * when missing.  km_predict gives the segment alone, at less cost.
+ */
+extern int	km_predict(const KmPredictor *predictor, const double *values);
+extern void km_score(const KmPredictor *predictor, const double *values,
+					 KmScore *score);
+extern void km_predictor_free(KmPredictor *predictor);
+
+/* ---- choosing k ---- */
+
+/*
+ * Kneedle (Satopaa et al. 2011, sensitivity 1) on the curve inertia[i] at
+ * k[i], i < n, k rising.  Index of the knee, or -1 when there is none.
+ */
+extern int	km_knee(const int *k, const double *inertia, int n);
+
+/* Name of the vector code that KM_SIMD_AUTO (or simd) stands for here. */
+extern const char *km_simd_name(KmSimd simd);
+extern bool km_simd_supported(KmSimd simd);
+
+#endif							/* KM_H */

@@ -1,0 +1,433 @@
+/*
+ * km_internal.h
+ *		What the files of the core share.
+ *
+ * Rows are stored in tiles of KM_LANES rows: the lanes' values of one slot
+ * stand side by side, so that every pass works on KM_LANES rows at once and
+ * nothing is ever transposed.  Numeric features take the first slots, then
+ * categories (their code, as a double), then the row's weight and its length
+ * where those are needed.
+ *
+ * Everything here that touches all rows is a sum of integers or a minimum, so
+ * that it does not depend on the rows' order.  Work on the sample may sum
+ * doubles: the sample has one order of its own.
+ */
+#ifndef KM_INTERNAL_H
+#define KM_INTERNAL_H
+
+#include "km.h"
+
+#define KM_LANES	8
+
+/*
+ * Work between two polls, in multiply-adds: about 5 ms with the slowest
+ * kernel, so that a cancel never waits for a whole pass.
+ */
+#define KM_POLL_WORK	(4 * 1000 * 1000)
+
+typedef __int128 KmWide;
+typedef unsigned __int128 KmUWide;
+
+/* ---- memory and polling (host.c) ---- */
+
+/* count * size bytes with overflow check; NULL when refused */
+extern void *km_alloc(const KmHost *host, size_t count, size_t size);
+extern void *km_alloc_zero(const KmHost *host, size_t count, size_t size);
+extern void km_free(const KmHost *host, void *pointer);
+
+/* Counts work and polls when enough has been done; false: stop. */
+typedef struct KmPoll
+{
+	const KmHost *host;
+	double		work;			/* since the last poll */
+} KmPoll;
+
+static inline bool
+km_poll(KmPoll *poll, double work)
+{
+	poll->work += work;
+	if (poll->work < KM_POLL_WORK)
+		return true;
+	poll->work = 0;
+	return poll->host->poll == NULL || poll->host->poll(poll->host->arg);
+}
+
+#define KM_TRY(call) \
+	do { \
+		KmStatus	try_status_ = (call); \
+		if (try_status_ != KM_OK) \
+			return try_status_; \
+	} while (0)
+
+/* ---- random numbers (random.c) ---- */
+
+/* the splitmix64 finalizer: every input bit reaches every output bit */
+static inline uint64_t
+km_mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+	x ^= x >> 31;
+	return x;
+}
+
+/* uniform in (0, 1), 52 bits, never 0 or 1 */
+static inline double
+km_uniform(uint64_t hash)
+{
+	return ((double) (hash >> 12) + 0.5) * 0x1p-52;
+}
+
+/* natural logarithm of 0 < x < 1 from +, *, / alone: libm's may differ */
+extern double km_log(double x);
+
+/* ---- exact sums (exact.c) ---- */
+
+/*
+ * Sum and sum of squares of doubles, exactly: fixed point numbers that span
+ * double's whole range (after Neal, "Fast exact summation using small and
+ * large superaccumulators", 2015).  Order, merging and blocking cannot
+ * matter.
+ */
+#define KM_SUM_LIMBS	70
+#define KM_SQUARE_LIMBS	136
+
+typedef struct KmExact
+{
+	int64_t		count;			/* values */
+	int64_t		weight;			/* sum of weights; = count without */
+	double		min;
+	double		max;
+	int64_t		sum[KM_SUM_LIMBS];	/* base 2^32, unit 2^-1074 */
+	int64_t		squares[KM_SQUARE_LIMBS];	/* base 2^32, unit 2^-2148 */
+	int64_t		pending;		/* additions since carries were moved */
+} KmExact;
+
+typedef struct KmExactScratch KmExactScratch;
+
+extern void km_exact_init(KmExact *exact);
+extern void km_exact_add(KmExact *exact, double x);
+extern void km_exact_merge(KmExact *into, const KmExact *from);
+extern void km_exact_carry(KmExact *exact);
+extern KmExactScratch *km_exact_scratch(const KmHost *host);
+/* n values with their weights (NULL: 1), NaN is left out */
+extern void km_exact_add_many(KmExact *exact, KmExactScratch *scratch,
+							  const double *x, const double *weights,
+							  int n);
+/* mean and population standard deviation, within an ulp or two of truth */
+extern void km_exact_moments(const KmExact *exact, double *mean, double *sd);
+
+/* ---- tables of rows (rows.c) ---- */
+
+typedef struct KmBlock
+{
+	double	   *data;			/* tiles, on a cache line's boundary */
+	void	   *memory;			/* what was allocated for them */
+	int64_t		first;			/* number of its first row */
+	int			nrows;
+	int			capacity;		/* multiple of KM_LANES */
+} KmBlock;
+
+typedef struct KmTable
+{
+	/* set once */
+	const KmHost *host;
+	int			nfeatures;
+	int			nnum;			/* numeric features, slots 0 .. nnum - 1 */
+	int			ncat;			/* then categories */
+	int			weight_slot;	/* -1: every row weighs 1 */
+	int			length_slot;	/* -1: not cosine */
+	int			nslots;
+	int		   *slot;			/* of each feature */
+	/* changes while rows come */
+	int64_t		nrows;
+	int			nblocks;
+	int			blocks_allocated;
+	KmBlock    *blocks;
+	size_t		bytes;
+	size_t		limit;			/* 0: none */
+	double		max_weight;
+} KmTable;
+
+struct KmRows
+{
+	KmTable		table;
+	bool		weighted;
+	bool		cosine;
+};
+
+static inline double *
+km_tile(const KmTable *table, const KmBlock *block, int tile)
+{
+	return block->data + (size_t) tile * table->nslots * KM_LANES;
+}
+
+/* tiles that hold rows */
+static inline int
+km_block_tiles(const KmBlock *block)
+{
+	return (block->nrows + KM_LANES - 1) / KM_LANES;
+}
+
+/* rows of a tile: KM_LANES, less in a block's last one */
+static inline int
+km_tile_rows(const KmBlock *block, int tile)
+{
+	int			left = block->nrows - tile * KM_LANES;
+
+	return left < KM_LANES ? left : KM_LANES;
+}
+
+/* An empty table of the same layout with room for exactly nrows. */
+extern KmStatus km_table_clone(const KmTable *like, int64_t nrows,
+							   KmTable *table);
+extern void km_table_clear(KmTable *table);
+
+/* ---- the space rows live in (space.c) ---- */
+
+/*
+ * How positions are laid out.  A center is a vector of "width" positions in
+ * the order of slots: numeric ones, then each category of each categorical
+ * feature.
+ */
+typedef struct KmSpace
+{
+	const KmHost *host;
+	int			nfeatures;
+	int			nnum;
+	int			ncat;
+	int			width;
+	bool		cosine;
+	KmFeature  *features;
+	int		   *slot;			/* feature -> slot */
+	int		   *feature;		/* slot -> feature */
+	int		   *offset;			/* cat slot - nnum -> first dimension */
+	double	   *unit;			/* numeric slot: 2^-grid */
+	double	   *scale;			/* numeric slot: 2^grid */
+	double	   *factor;			/* cat slot - nnum: factor */
+	int		   *ncategories;	/* cat slot - nnum */
+} KmSpace;
+
+extern KmStatus km_space_create(const KmHost *host, KmFeature *features,
+								int nfeatures, bool cosine, KmSpace *space);
+extern void km_space_clear(KmSpace *space);
+/* grids are known only after scaling */
+extern void km_space_set_grid(KmSpace *space);
+
+/* where x stands in a numeric feature's dimension, on its grid */
+extern double km_position(const KmFeature *feature, double x);
+/* the same before rounding, for cosine */
+extern double km_position_raw(const KmFeature *feature, double x);
+extern double km_round_to_grid(double v, int grid);
+#define KM_COSINE_GRID	50
+
+/* features' statistics, clipping, scaling in place (scale.c) */
+extern KmStatus km_scale_table(KmTable *table, const KmOptions *options,
+							   KmFeature *features, const int *const *recode,
+							   KmSpace *space);
+extern void km_feature_scale(KmFeature *feature, KmScale scale,
+							 const double quartiles[3]);
+/* v[nth] becomes what sorting v[low .. high] would put there */
+extern KmStatus km_select(KmPoll *poll, double *v, int64_t low, int64_t high,
+						  int64_t nth);
+/* linear interpolation between order statistics, as numpy's default */
+extern KmStatus km_quantiles(KmPoll *poll, double *values, int64_t n,
+							 const double *at, int nat, double *result);
+/* fixed point: |x| < bound becomes an integer below 2^62 */
+extern double km_fixed_scale(double bound);
+
+/* ---- kernels (kernel.c) ---- */
+
+/*
+ * Centers as the kernels want them.  Category tables hold, per category,
+ * each center's share of the squared distance.
+ */
+typedef struct KmPacked
+{
+	int			k;
+	int			stride;			/* of a table's rows, >= k */
+	const double *numeric;		/* k x nnum */
+	double	  **tables;			/* ncat of them: ncategories x stride */
+	double	   *unseen;			/* ncat x stride: for an unknown category */
+	double	   *memory;
+} KmPacked;
+
+extern KmStatus km_packed_create(const KmSpace *space, int max_k,
+								 KmPacked *packed);
+extern void km_packed_free(const KmSpace *space, KmPacked *packed);
+/* centers: k x width; numeric positions are copied */
+extern void km_packed_set(const KmSpace *space, KmPacked *packed,
+						  const double *centers, int k);
+
+/*
+ * For each row of ntiles tiles the nearest center (lowest index on ties), its
+ * squared distance and the second-nearest's (infinity when k = 1): the sum
+ * over slots, in order, of (x - c)^2 in double.
+ */
+typedef void (*KmNearest) (const KmSpace *space, const KmPacked *packed,
+						   const double *tiles, int ntiles, int nslots,
+						   int64_t *id, double *d1, double *d2);
+/* gap[i] = sqrt(d2[i]) - sqrt(d1[i]), less share * sqrt(d2[i]) */
+extern void km_gaps(const double *d1, const double *d2, int n, double share,
+					double *gap);
+extern KmNearest km_nearest_kernel(KmSimd simd);
+/* most tiles a kernel is called with at once */
+#define KM_KERNEL_TILES	16
+
+/* ---- sample (sample.c) ---- */
+
+typedef struct KmSample
+{
+	KmTable		table;			/* distinct rows in canonical order */
+	uint64_t   *hash;			/* of each row's content */
+	double	   *norm;			/* squared length of each row */
+	bool		complete;		/* all distinct rows of the data */
+	int64_t		distinct;		/* rows in the sample */
+	double		weight;			/* sum of the sample's weights */
+	double		squares;		/* weighted sum of norm */
+} KmSample;
+
+extern KmStatus km_sample_create(const KmTable *table, const KmSpace *space,
+								 int64_t want, double spread,
+								 KmSample *sample);
+extern void km_sample_clear(const KmHost *host, KmSample *sample);
+
+/* copies row of a table into a center's form */
+extern void km_row_center(const KmTable *table, const KmSpace *space,
+						  int64_t row, double *center);
+
+/* ---- Lloyd (lloyd.c) ---- */
+
+typedef struct KmLloyd
+{
+	/* set once */
+	const KmTable *table;
+	const KmSpace *space;
+	KmPoll	   *poll;
+	KmNearest	nearest;
+	int			max_k;
+	double		squares;		/* weighted sum of squared lengths */
+	/* changes while running */
+	int			k;
+	double	   *centers;		/* max_k x width */
+	double	   *previous;		/* centers before the last update */
+	KmPacked	packed;
+	double		margin;			/* error of distances from categories */
+	uint16_t   *own;			/* segment of each row */
+	float	   *slack;			/* what drift a row stands before it may move */
+	float	   *group_slack;	/* least slack of each group of tiles */
+	KmWide	   *sums;			/* max_k x width: integer positions x weight */
+	KmWide	   *weight;			/* of each segment */
+	int64_t    *size;			/* rows of each segment */
+	double	   *drift;			/* per segment, summed over passes */
+	double		group_drift;
+	bool		assigned;		/* own and sums are valid */
+	bool		has_empty;		/* a segment has no row */
+	double		evaluations;	/* distances computed, nominally */
+} KmLloyd;
+
+extern KmStatus km_lloyd_create(const KmTable *table, const KmSpace *space,
+								KmPoll *poll, KmNearest nearest, int max_k,
+								double squares, KmLloyd *lloyd);
+extern void km_lloyd_free(KmLloyd *lloyd);
+/* take these centers; assigned rows stay where they are until a pass */
+extern void km_lloyd_start(KmLloyd *lloyd, const double *centers, int k);
+/* segment c shall be number order[c] from now on: nothing else changes */
+extern KmStatus km_lloyd_renumber(KmLloyd *lloyd, const int *order);
+/* one pass over all rows: number of rows that changed segment */
+extern KmStatus km_lloyd_assign(KmLloyd *lloyd, bool bounded,
+								int64_t *moved);
+/* centers become means; an empty segment takes the farthest row */
+extern KmStatus km_lloyd_update(KmLloyd *lloyd);
+/* from the sums: accurate to about 1e-15 of the total */
+extern double km_lloyd_inertia(const KmLloyd *lloyd);
+/* nearest and second nearest of every row, without changing anything */
+extern KmStatus km_nearest_all(const KmLloyd *lloyd, uint16_t *own,
+							   double *d1, double *d2);
+/*
+ * From the centers set by km_lloyd_start until no row moves, the inertia's
+ * relative fall is below tol, or max_iter.  give_up: stop when the inertia
+ * is unlikely to come below it (infinity: never).
+ */
+extern KmStatus km_lloyd_run(KmLloyd *lloyd, int max_iter, double tol,
+							 double give_up, int *iterations,
+							 bool *converged);
+
+/* ---- search (seed.c, search.c) ---- */
+
+typedef struct KmSearch
+{
+	/* set once */
+	const KmSample *sample;
+	const KmSpace *space;
+	KmPoll	   *poll;
+	KmNearest	nearest;
+	uint64_t	seed;
+	double	   *weight;			/* of each sample row */
+	/* changes while running */
+	uint64_t	step;			/* draws made: each has a stream of its own */
+	KmLloyd		lloyd;
+	uint16_t   *own;			/* of the chain's present centers, per row: */
+	double	   *d1;				/* squared distance to the nearest */
+	double	   *d2;				/* and to the second nearest */
+	double	   *dx;				/* to a candidate */
+	double	   *spare;			/* a fourth such array */
+	double	   *centers;		/* the chain's present centers */
+	double	   *point;			/* a candidate as a center */
+	KmPacked	packed;			/* the same for the kernel */
+	double	   *gain;			/* per segment */
+	double		evaluations;	/* distances computed, nominally */
+} KmSearch;
+
+/*
+ * The count rows that win a race with weights W * d (d NULL: W), best first;
+ * returns how many there are.
+ */
+extern int	km_draw_rows(KmSearch *search, const double *d, int count,
+						 int64_t *rows);
+/* squared distances of all sample rows to one of them */
+extern KmStatus km_distances(KmSearch *search, int64_t row,
+							 double *distances);
+/*
+ * Greedy k-means++: the first "have" of k centers are given.  *got tells how
+ * many there are in the end: fewer when every row is at a center.
+ */
+extern KmStatus km_seed(KmSearch *search, double *centers, int have, int k,
+						int *got);
+
+/* The best distinct solutions of a search, best first. */
+#define KM_POOL_MAX		4
+
+typedef struct KmPool
+{
+	int			n;
+	double		inertia[KM_POOL_MAX];	/* on the sample */
+	double	   *centers[KM_POOL_MAX];	/* each k x width */
+} KmPool;
+
+extern KmStatus km_pool_create(const KmSpace *space, int k, KmPool *pool);
+extern void km_pool_clear(const KmSpace *space, KmPool *pool);
+
+/*
+ * Fill the pool with solutions for k on the sample.  previous: NULL, or
+ * centers of previous_k < k segments that one chain builds on.
+ */
+extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
+						  KmPoll *poll, KmNearest nearest,
+						  const KmOptions *options, int k,
+						  const double *previous, int previous_k,
+						  KmPool *pool);
+
+/* ---- scoring (predict.c) ---- */
+
+/*
+ * Score a row that stands as positions (numeric slots, then category codes,
+ * -1: never seen) at lane[slot * stride].
+ */
+extern void km_score_position(const KmPredictor *predictor,
+							  const double *lane, int stride,
+							  KmScore *score);
+
+#endif							/* KM_INTERNAL_H */

@@ -1,0 +1,290 @@
+/*
+ * predict.c
+ *		Scoring one row at a time.
+ *
+ * The same positions, the same squared distances in the same order of
+ * summation and the same ties as the kernels': over the rows of a fit this
+ * gives the fit's own segments, always.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "km_internal.h"
+
+/* centers per step of the inner loop, as in kernel.c */
+#define TOGETHER	8
+
+typedef double Lanes __attribute__((vector_size(64), aligned(8)));
+
+/* A numeric feature, ready for km_position() without its ldexp()s. */
+typedef struct Axis
+{
+	int			feature;
+	double		clip_low;
+	double		clip_high;
+	double		origin;
+	double		divisor;
+	double		factor;
+	double		magic;			/* rounds to the grid */
+	double		limit;			/* where that works */
+} Axis;
+
+struct KmPredictor
+{
+	const KmHost *host;
+	const KmModel *model;
+	KmSpace		space;
+	KmPacked	packed;			/* category tables */
+	int			stride;			/* k rounded up to TOGETHER */
+	Axis	   *axes;			/* nnum */
+	double	   *transposed;		/* nnum x stride; padding is infinity */
+	double	   *lane;			/* scratch: one row's positions */
+	double	   *distances;		/* scratch: stride */
+};
+
+KmStatus
+km_predictor_create(const KmHost *host, const KmModel *model,
+					KmPredictor **result)
+{
+	KmPredictor *p = km_alloc_zero(host, 1, sizeof(KmPredictor));
+	double	   *centers;
+
+	if (p == NULL)
+		return KM_NO_MEMORY;
+	p->host = host;
+	p->model = model;
+	p->stride = (model->k + TOGETHER - 1) / TOGETHER * TOGETHER;
+	if (km_space_create(host, model->features, model->nfeatures,
+						model->distance == KM_COSINE, &p->space) != KM_OK)
+	{
+		km_free(host, p);
+		return KM_NO_MEMORY;
+	}
+	km_space_set_grid(&p->space);
+	p->axes = km_alloc(host, p->space.nnum, sizeof(Axis));
+	p->transposed = km_alloc(host, (size_t) p->space.nnum * p->stride,
+							 sizeof(double));
+	p->lane = km_alloc(host, model->nfeatures, sizeof(double));
+	p->distances = km_alloc(host, p->stride, sizeof(double));
+	centers = km_alloc(host, (size_t) model->k * model->width,
+					   sizeof(double));
+	if (p->axes == NULL || p->transposed == NULL || p->lane == NULL ||
+		p->distances == NULL || centers == NULL ||
+		km_packed_create(&p->space, model->k, &p->packed) != KM_OK)
+	{
+		km_free(host, centers);
+		km_predictor_free(p);
+		return KM_NO_MEMORY;
+	}
+
+	for (int f = 0; f < model->nfeatures; f++)
+	{
+		const KmFeature *feature = &model->features[f];
+		int			slot = p->space.slot[f];
+		int			offset = km_model_offset(model, f);
+		bool		numeric = feature->kind != KM_CATEGORY;
+		int			n = numeric ? 1 : feature->ncategories;
+		int			to = numeric ? slot :
+			p->space.offset[slot - p->space.nnum];
+
+		for (int c = 0; c < model->k; c++)
+			memcpy(centers + (size_t) c * model->width + to,
+				   model->centers + (size_t) c * model->width + offset,
+				   sizeof(double) * n);
+		if (numeric)
+		{
+			Axis	   *axis = &p->axes[slot];
+
+			axis->feature = f;
+			axis->clip_low = feature->clip_low;
+			axis->clip_high = feature->clip_high;
+			axis->origin = feature->origin;
+			axis->divisor = feature->divisor;
+			axis->factor = feature->factor;
+			axis->magic = ldexp(1.5, 52 - feature->grid);
+			axis->limit = ldexp(1, 51 - feature->grid);
+			for (int c = 0; c < p->stride; c++)
+				p->transposed[(size_t) slot * p->stride + c] =
+					c < model->k ? centers[(size_t) c * model->width + slot] :
+					INFINITY;
+		}
+	}
+	km_packed_set(&p->space, &p->packed, centers, model->k);
+	km_free(host, centers);
+	*result = p;
+	return KM_OK;
+}
+
+void
+km_predictor_free(KmPredictor *p)
+{
+	if (p == NULL)
+		return;
+	km_free(p->host, p->axes);
+	km_free(p->host, p->transposed);
+	km_free(p->host, p->lane);
+	km_free(p->host, p->distances);
+	km_packed_free(&p->space, &p->packed);
+	km_space_clear(&p->space);
+	km_free(p->host, p);
+}
+
+/* squared distances of one row to all centers, into p->distances */
+static void
+measure_row(const KmPredictor *p, const double *lane, int stride)
+{
+	int			nnum = p->space.nnum;
+
+	for (int c = 0; c < p->stride; c += TOGETHER)
+	{
+		Lanes		sum = {0};
+
+		for (int s = 0; s < nnum; s++)
+		{
+			Lanes		e = lane[s * stride] -
+				*(const Lanes *) (p->transposed + (size_t) s * p->stride + c);
+
+			sum += e * e;
+		}
+		*(Lanes *) (p->distances + c) = sum;
+	}
+	for (int f = 0; f < p->space.ncat; f++)
+	{
+		int			code = (int) lane[(nnum + f) * stride];
+		const double *entry = code < 0 ?
+			p->packed.unseen + (size_t) f * p->packed.stride :
+			p->packed.tables[f] + (size_t) code * p->packed.stride;
+
+		for (int c = 0; c < p->model->k; c++)
+			p->distances[c] += entry[c];
+	}
+}
+
+/*
+ * From values to positions.  False: a value is missing and the model skips
+ * such rows.
+ */
+static bool
+place_row(const KmPredictor *p, const double *values)
+{
+	int			nnum = p->space.nnum;
+	bool		cosine = p->space.cosine;
+	double		square = 0;
+
+	for (int s = 0; s < nnum; s++)
+	{
+		const Axis *axis = &p->axes[s];
+		double		x = values[axis->feature];
+		double		v;
+
+		if (isnan(x))
+		{
+			if (!p->model->fill_nulls)
+				return false;
+			x = p->model->features[axis->feature].mean;
+		}
+		/* km_position(), with its constants at hand */
+		x = x < axis->clip_low ? axis->clip_low : x;
+		x = x > axis->clip_high ? axis->clip_high : x;
+		v = (x - axis->origin) / axis->divisor * axis->factor;
+		if (!isfinite(v))
+			v = km_position_raw(&p->model->features[axis->feature], x);
+		if (!cosine && fabs(v) < axis->limit)
+			v = (v + axis->magic) - axis->magic;
+		p->lane[s] = v;
+		square += v * v;
+	}
+	if (cosine)
+	{
+		double		length = sqrt(square);
+
+		for (int s = 0; s < nnum; s++)
+			p->lane[s] = length > 0 ?
+				km_round_to_grid(p->lane[s] / length, KM_COSINE_GRID) : 0;
+	}
+	for (int f = 0; f < p->space.ncat; f++)
+	{
+		int			feature = p->space.feature[nnum + f];
+		double		code = values[feature];
+
+		if (isnan(code))
+		{
+			const int64_t *counts = p->model->features[feature].counts;
+
+			if (!p->model->fill_nulls)
+				return false;
+			code = 0;
+			for (int v = 1; v < p->space.ncategories[f]; v++)
+			{
+				if (counts[v] > counts[(int) code])
+					code = v;
+			}
+		}
+		p->lane[nnum + f] = code;
+	}
+	return true;
+}
+
+int
+km_predict(const KmPredictor *p, const double *values)
+{
+	int			nearest = 0;
+
+	if (!place_row(p, values))
+		return -1;
+	measure_row(p, p->lane, 1);
+	for (int c = 1; c < p->model->k; c++)
+	{
+		if (p->distances[c] < p->distances[nearest])
+			nearest = c;
+	}
+	return nearest;
+}
+
+void
+km_score_position(const KmPredictor *p, const double *lane, int stride,
+				  KmScore *score)
+{
+	double		best = INFINITY;
+	double		next = INFINITY;
+
+	score->segment = 0;
+	score->second = -1;
+	measure_row(p, lane, stride);
+	for (int c = 0; c < p->model->k; c++)
+	{
+		double		d = p->distances[c];
+
+		if (d < best)
+		{
+			next = best;
+			score->second = c == 0 ? -1 : score->segment;
+			best = d;
+			score->segment = c;
+		}
+		else if (d < next || score->second < 0)
+		{
+			next = d;
+			score->second = c;
+		}
+	}
+	score->distance = sqrt(best);
+	score->second_distance = sqrt(next);
+	score->is_outlier = score->distance >
+		p->model->segments[score->segment].reach * (1 + 1e-9);
+	for (int f = 0; f < p->space.ncat; f++)
+		score->is_outlier |= lane[(p->space.nnum + f) * stride] < 0;
+}
+
+void
+km_score(const KmPredictor *p, const double *values, KmScore *score)
+{
+	if (place_row(p, values))
+		km_score_position(p, p->lane, 1, score);
+	else
+	{
+		memset(score, 0, sizeof(*score));
+		score->segment = -1;
+		score->second = -1;
+	}
+}

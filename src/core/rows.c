@@ -1,0 +1,227 @@
+/*
+ * rows.c
+ *		Tables of rows in tiles, and the store that a fit is filled through.
+ *
+ * Blocks start small, so that a thousand little groups cost little, and grow
+ * to about a megabyte, so that the last one wastes little.
+ */
+#include <string.h>
+
+#include "km_internal.h"
+
+#define FIRST_BLOCK_ROWS	32
+#define LAST_BLOCK_BYTES	(1024 * 1024)
+#define CACHE_LINE			64
+
+static KmStatus
+add_block(KmTable *table, int capacity)
+{
+	size_t		row_bytes = sizeof(double) * table->nslots;
+	size_t		bytes = row_bytes * capacity;
+	KmBlock    *block;
+
+	if (table->limit != 0 && table->bytes + bytes > table->limit)
+		return KM_OVER_LIMIT;
+	if (table->nblocks == table->blocks_allocated)
+	{
+		int			n = table->blocks_allocated == 0 ? 8
+			: table->blocks_allocated * 2;
+		KmBlock    *blocks = km_alloc(table->host, n, sizeof(KmBlock));
+
+		if (blocks == NULL)
+			return KM_NO_MEMORY;
+		if (table->nblocks > 0)
+			memcpy(blocks, table->blocks, sizeof(KmBlock) * table->nblocks);
+		km_free(table->host, table->blocks);
+		table->blocks = blocks;
+		table->blocks_allocated = n;
+	}
+	block = &table->blocks[table->nblocks];
+	/* a load that crosses cache lines costs two */
+	block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
+	if (block->memory == NULL)
+		return KM_NO_MEMORY;
+	block->data = (double *) (((uintptr_t) block->memory + CACHE_LINE - 1) &
+							  ~(uintptr_t) (CACHE_LINE - 1));
+	block->first = table->nrows;
+	block->nrows = 0;
+	block->capacity = capacity;
+	table->nblocks++;
+	table->bytes += bytes;
+	return KM_OK;
+}
+
+KmStatus
+km_rows_create(const KmHost *host, int nfeatures, const KmKind *kinds,
+			   bool weighted, bool cosine, size_t limit, KmRows **rows)
+{
+	KmRows	   *new = km_alloc_zero(host, 1, sizeof(KmRows));
+	KmTable    *table;
+	int			nnum = 0;
+	int			next_cat;
+
+	if (new == NULL)
+		return KM_NO_MEMORY;
+	new->weighted = weighted;
+	new->cosine = cosine;
+	table = &new->table;
+	table->host = host;
+	table->limit = limit;
+	table->nfeatures = nfeatures;
+	table->slot = km_alloc(host, nfeatures, sizeof(int));
+	if (table->slot == NULL)
+	{
+		km_free(host, new);
+		return KM_NO_MEMORY;
+	}
+	for (int f = 0; f < nfeatures; f++)
+	{
+		if (kinds[f] != KM_CATEGORY)
+			table->slot[f] = nnum++;
+	}
+	next_cat = nnum;
+	for (int f = 0; f < nfeatures; f++)
+	{
+		if (kinds[f] == KM_CATEGORY)
+			table->slot[f] = next_cat++;
+	}
+	table->nnum = nnum;
+	table->ncat = nfeatures - nnum;
+	table->nslots = nfeatures;
+	table->weight_slot = weighted ? table->nslots++ : -1;
+	table->length_slot = cosine ? table->nslots++ : -1;
+	*rows = new;
+	return KM_OK;
+}
+
+KmStatus
+km_rows_add(KmRows *rows, const double *values, double weight)
+{
+	KmTable    *table = &rows->table;
+	KmBlock    *block;
+	double	   *lane;
+	int			l;
+
+	block = table->nblocks > 0 ? &table->blocks[table->nblocks - 1] : NULL;
+	if (block == NULL || block->nrows == block->capacity)
+	{
+		size_t		most = LAST_BLOCK_BYTES / (sizeof(double) * table->nslots);
+		size_t		capacity = FIRST_BLOCK_ROWS;
+
+		/* an eighth of what there is: rows are never half empty */
+		if ((size_t) table->nrows / 8 > capacity)
+			capacity = (size_t) table->nrows / 8;
+		if (capacity > most)
+			capacity = most;
+		if (capacity < FIRST_BLOCK_ROWS)
+			capacity = FIRST_BLOCK_ROWS;
+		capacity -= capacity % KM_LANES;
+		KM_TRY(add_block(table, (int) capacity));
+		block = &table->blocks[table->nblocks - 1];
+	}
+
+	l = block->nrows % KM_LANES;
+	lane = km_tile(table, block, block->nrows / KM_LANES);
+	if (l == 0)
+		memset(lane, 0, sizeof(double) * table->nslots * KM_LANES);
+	lane += l;
+	/* adding zero turns -0 into 0: equal values shall have equal bits */
+	for (int f = 0; f < table->nfeatures; f++)
+		lane[table->slot[f] * KM_LANES] = values[f] + 0.0;
+	if (table->weight_slot >= 0)
+	{
+		lane[table->weight_slot * KM_LANES] = weight;
+		if (weight > table->max_weight)
+			table->max_weight = weight;
+	}
+	block->nrows++;
+	table->nrows++;
+	return KM_OK;
+}
+
+int64_t
+km_rows_count(const KmRows *rows)
+{
+	return rows->table.nrows;
+}
+
+size_t
+km_rows_bytes(const KmRows *rows)
+{
+	return rows->table.bytes;
+}
+
+void
+km_rows_free(KmRows *rows)
+{
+	const KmHost *host;
+
+	if (rows == NULL)
+		return;
+	host = rows->table.host;
+	km_table_clear(&rows->table);
+	km_free(host, rows->table.slot);
+	km_free(host, rows);
+}
+
+KmStatus
+km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
+{
+	int64_t		capacity = (nrows + KM_LANES - 1) / KM_LANES * KM_LANES;
+	KmStatus	status;
+
+	*table = *like;
+	table->nrows = 0;
+	table->nblocks = 0;
+	table->blocks_allocated = 0;
+	table->blocks = NULL;
+	table->bytes = 0;
+	table->limit = 0;
+	if (capacity > INT32_MAX)
+		return KM_NO_MEMORY;
+	status = add_block(table, (int) capacity);
+	if (status == KM_OK)
+	{
+		memset(table->blocks[0].data, 0,
+			   sizeof(double) * table->nslots * (size_t) capacity);
+		table->blocks[0].nrows = (int) nrows;
+		table->nrows = nrows;
+	}
+	return status;
+}
+
+void
+km_table_clear(KmTable *table)
+{
+	for (int i = 0; i < table->nblocks; i++)
+		km_free(table->host, table->blocks[i].memory);
+	km_free(table->host, table->blocks);
+	table->blocks = NULL;
+	table->nblocks = 0;
+	table->blocks_allocated = 0;
+}
+
+/* Copy row of a table into a center's form. */
+void
+km_row_center(const KmTable *table, const KmSpace *space, int64_t row,
+			  double *center)
+{
+	const KmBlock *block = table->blocks;
+	const double *lane;
+	int			in_block;
+
+	while (row >= block->first + block->nrows)
+		block++;
+	in_block = (int) (row - block->first);
+	lane = km_tile(table, block, in_block / KM_LANES) + in_block % KM_LANES;
+	for (int s = 0; s < space->nnum; s++)
+		center[s] = lane[s * KM_LANES];
+	memset(center + space->nnum, 0,
+		   sizeof(double) * (space->width - space->nnum));
+	for (int c = 0; c < space->ncat; c++)
+	{
+		int			code = (int) lane[(space->nnum + c) * KM_LANES];
+
+		center[space->offset[c] + code] = space->factor[c];
+	}
+}
