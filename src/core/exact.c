@@ -349,6 +349,11 @@ km_exact_moments(const KmExact *exact, double *mean, double *sd)
 	*mean = ldexp(top / weight, exponent - 1074);
 	if (negative)
 		*mean = -*mean;
+	/* two roundings may leave the range by a bit; a constant is its mean */
+	if (*mean < exact->min)
+		*mean = exact->min;
+	if (*mean > exact->max)
+		*mean = exact->max;
 
 	/* n^2 variance = n * sum(x^2) - sum(x)^2, never below zero */
 	(void) magnitude(exact->squares, KM_SQUARE_LIMBS, q);

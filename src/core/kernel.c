@@ -2,152 +2,37 @@
  * kernel.c
  *		The wide code: squared distances of tiles of rows to all centers.
  *
- * One body, compiled for each vector unit.  The lanes are rows, so a row's
- * distance is summed over the features in order whatever the width, and with
- * -ffp-contract=off (no fused multiply-add) every unit gives the same bits.
+ * One body (kernel_body.h), compiled for each vector unit.  The lanes are
+ * rows, so a row's distance is summed over the features in order whatever the
+ * width, and with -ffp-contract=off (no fused multiply-add) every unit gives
+ * the same bits.
  */
 #include <math.h>
 #include <string.h>
 
 #include "km_internal.h"
 
-typedef double Lanes __attribute__((vector_size(64), aligned(8)));
-typedef int64_t LaneIds __attribute__((vector_size(64), aligned(8)));
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-/* mask ? a : b; a macro, as passing wide vectors has no stable ABI */
-#define SELECT(mask, a, b) \
-	((Lanes) (((mask) & (LaneIds) (a)) | (~(mask) & (LaneIds) (b))))
-#define SELECT_ID(mask, a, b)	(((mask) & (a)) | (~(mask) & (b)))
-
 /* centers worked on together: enough to hide the additions' latency */
 #define TOGETHER	4
 
-/* best two of what was and the distances of center c */
-#define TAKE(distance, c) \
-	do { \
-		LaneIds		closer_ = (distance) < best; \
-		Lanes		worse_ = SELECT(closer_, best, distance); \
-		LaneIds		second_ = worse_ < next; \
-		next = SELECT(second_, worse_, next); \
-		best = SELECT(closer_, distance, best); \
-		best_id = SELECT_ID(closer_, (LaneIds) {} + (int64_t) (c), best_id); \
-	} while (0)
+#define PASTE(a, b)		PASTE_(a, b)
+#define PASTE_(a, b)	a##b
 
-static ALWAYS_INLINE void
-nearest_body(const KmSpace *space, const KmPacked *packed,
-			 const double *tiles, int ntiles, int nslots,
-			 int64_t *id, double *d1, double *d2)
-{
-	int			nnum = space->nnum;
-	int			ncat = space->ncat;
-	int			k = packed->k;
+#define NAME(stem)	PASTE(stem, baseline)
+#define TARGET
+#define VECTOR_BYTES	16
+#include "kernel_body.h"
 
-	for (int t = 0; t < ntiles; t++)
-	{
-		const double *x = tiles + (size_t) t * nslots * KM_LANES;
-		const double *codes = x + (size_t) nnum * KM_LANES;
-		Lanes		best = (Lanes) {} + (double) INFINITY;
-		Lanes		next = best;
-		LaneIds		best_id = {0};
-		int			c = 0;
+#ifdef KM_WIDE_X86
+#define NAME(stem)	PASTE(stem, avx2)
+#define TARGET		KM_TARGET_AVX2
+#define VECTOR_BYTES	32
+#include "kernel_body.h"
 
-		for (; c + TOGETHER <= k; c += TOGETHER)
-		{
-			const double *p0 = packed->numeric + (size_t) c * nnum;
-			const double *p1 = p0 + nnum;
-			const double *p2 = p1 + nnum;
-			const double *p3 = p2 + nnum;
-			Lanes		a0 = {0};
-			Lanes		a1 = {0};
-			Lanes		a2 = {0};
-			Lanes		a3 = {0};
-
-			for (int s = 0; s < nnum; s++)
-			{
-				Lanes		v = *(const Lanes *) (x + s * KM_LANES);
-				Lanes		e0 = v - p0[s];
-				Lanes		e1 = v - p1[s];
-				Lanes		e2 = v - p2[s];
-				Lanes		e3 = v - p3[s];
-
-				a0 += e0 * e0;
-				a1 += e1 * e1;
-				a2 += e2 * e2;
-				a3 += e3 * e3;
-			}
-			for (int f = 0; f < ncat; f++)
-			{
-				double		entries[TOGETHER][KM_LANES];
-
-				for (int l = 0; l < KM_LANES; l++)
-				{
-					const double *entry = packed->tables[f] +
-						(size_t) codes[f * KM_LANES + l] * packed->stride + c;
-
-					for (int i = 0; i < TOGETHER; i++)
-						entries[i][l] = entry[i];
-				}
-				a0 += *(const Lanes *) entries[0];
-				a1 += *(const Lanes *) entries[1];
-				a2 += *(const Lanes *) entries[2];
-				a3 += *(const Lanes *) entries[3];
-			}
-			TAKE(a0, c);
-			TAKE(a1, c + 1);
-			TAKE(a2, c + 2);
-			TAKE(a3, c + 3);
-		}
-		for (; c < k; c++)
-		{
-			const double *p = packed->numeric + (size_t) c * nnum;
-			Lanes		a = {0};
-
-			for (int s = 0; s < nnum; s++)
-			{
-				Lanes		e = *(const Lanes *) (x + s * KM_LANES) - p[s];
-
-				a += e * e;
-			}
-			for (int f = 0; f < ncat; f++)
-			{
-				double		entries[KM_LANES];
-
-				for (int l = 0; l < KM_LANES; l++)
-					entries[l] = packed->tables[f]
-						[(size_t) codes[f * KM_LANES + l] * packed->stride + c];
-				a += *(const Lanes *) entries;
-			}
-			TAKE(a, c);
-		}
-		*(Lanes *) (d1 + t * KM_LANES) = best;
-		*(Lanes *) (d2 + t * KM_LANES) = next;
-		*(LaneIds *) (id + t * KM_LANES) = best_id;
-	}
-}
-
-#define DEFINE_KERNEL(name, attributes) \
-static attributes void \
-name(const KmSpace *space, const KmPacked *packed, const double *tiles, \
-	 int ntiles, int nslots, int64_t *id, double *d1, double *d2) \
-{ \
-	nearest_body(space, packed, tiles, ntiles, nslots, id, d1, d2); \
-}
-
-DEFINE_KERNEL(nearest_baseline,)
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define HAVE_WIDE 1
-DEFINE_KERNEL(nearest_avx2, __attribute__((target("avx2"))))
-#ifdef __clang__
-DEFINE_KERNEL(nearest_avx512,
-			  __attribute__((target("avx512f,avx512dq,avx512vl"))))
-#else
-DEFINE_KERNEL(nearest_avx512,
-			  __attribute__((target("avx512f,avx512dq,avx512vl,"
-									"prefer-vector-width=512"))))
-#endif
+#define NAME(stem)	PASTE(stem, avx512)
+#define TARGET		KM_TARGET_AVX512
+#define VECTOR_BYTES	64
+#include "kernel_body.h"
 #endif
 
 void
@@ -169,7 +54,7 @@ km_simd_supported(KmSimd simd)
 		case KM_SIMD_AUTO:
 		case KM_SIMD_BASELINE:
 			return true;
-#ifdef HAVE_WIDE
+#ifdef KM_WIDE_X86
 		case KM_SIMD_AVX2:
 			return __builtin_cpu_supports("avx2");
 		case KM_SIMD_AVX512:
@@ -184,9 +69,8 @@ km_simd_supported(KmSimd simd)
 	return false;
 }
 
-/* what simd comes down to on this machine */
-static KmSimd
-resolve_simd(KmSimd simd)
+KmSimd
+km_simd_resolve(KmSimd simd)
 {
 	if (simd != KM_SIMD_AUTO && km_simd_supported(simd))
 		return simd;
@@ -200,7 +84,7 @@ resolve_simd(KmSimd simd)
 const char *
 km_simd_name(KmSimd simd)
 {
-	switch (resolve_simd(simd))
+	switch (km_simd_resolve(simd))
 	{
 		case KM_SIMD_AVX512:
 			return "avx512";
@@ -214,9 +98,9 @@ km_simd_name(KmSimd simd)
 KmNearest
 km_nearest_kernel(KmSimd simd)
 {
-	switch (resolve_simd(simd))
+	switch (km_simd_resolve(simd))
 	{
-#ifdef HAVE_WIDE
+#ifdef KM_WIDE_X86
 		case KM_SIMD_AVX512:
 			return nearest_avx512;
 		case KM_SIMD_AVX2:
@@ -224,6 +108,22 @@ km_nearest_kernel(KmSimd simd)
 #endif
 		default:
 			return nearest_baseline;
+	}
+}
+
+KmMeasure
+km_measure_kernel(KmSimd simd)
+{
+	switch (km_simd_resolve(simd))
+	{
+#ifdef KM_WIDE_X86
+		case KM_SIMD_AVX512:
+			return measure_avx512;
+		case KM_SIMD_AVX2:
+			return measure_avx2;
+#endif
+		default:
+			return measure_baseline;
 	}
 }
 

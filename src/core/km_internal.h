@@ -25,8 +25,9 @@
  */
 #define KM_POLL_WORK	(4 * 1000 * 1000)
 
-typedef __int128 KmWide;
-typedef unsigned __int128 KmUWide;
+/* hosts align to 8 bytes, as palloc does; without this gcc assumes 16 */
+typedef __int128 KmWide __attribute__((aligned(8)));
+typedef unsigned __int128 KmUWide __attribute__((aligned(8)));
 
 /* ---- memory and polling (host.c) ---- */
 
@@ -241,6 +242,24 @@ extern double km_fixed_scale(double bound);
 /* ---- kernels (kernel.c) ---- */
 
 /*
+ * Wide code is a body in plain C, inlined into one function per vector unit.
+ * clang does not know prefer-vector-width, and does not need it.
+ */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define KM_WIDE_X86	1
+#define KM_TARGET_AVX2		__attribute__((target("avx2")))
+#ifdef __clang__
+#define KM_TARGET_AVX512	__attribute__((target("avx512f,avx512dq,avx512vl")))
+#else
+#define KM_TARGET_AVX512	\
+	__attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
+#endif
+
+/* what simd comes down to on this machine; never KM_SIMD_AUTO */
+extern KmSimd km_simd_resolve(KmSimd simd);
+
+/*
  * Centers as the kernels want them.  Category tables hold, per category,
  * each center's share of the squared distance.
  */
@@ -273,6 +292,16 @@ typedef void (*KmNearest) (const KmSpace *space, const KmPacked *packed,
 extern void km_gaps(const double *d1, const double *d2, int n, double share,
 					double *gap);
 extern KmNearest km_nearest_kernel(KmSimd simd);
+
+/*
+ * Squared distances of one row, whose nnum positions stand "step" apart, to
+ * stride centers: transposed holds nnum x stride positions.  stride is a
+ * multiple of KM_LANES.  The same sums in the same order as KmNearest's.
+ */
+typedef void (*KmMeasure) (const double *lane, int step, int nnum,
+						   const double *transposed, int stride,
+						   double *distances);
+extern KmMeasure km_measure_kernel(KmSimd simd);
 /* most tiles a kernel is called with at once */
 #define KM_KERNEL_TILES	16
 

@@ -11,12 +11,10 @@
 
 #include "km_internal.h"
 
-/* centers per step of the inner loop, as in kernel.c */
-#define TOGETHER	8
-
-typedef double Lanes __attribute__((vector_size(64), aligned(8)));
-
-/* A numeric feature, ready for km_position() without its ldexp()s. */
+/*
+ * A numeric feature: km_position() with its constants at hand, in one cache
+ * line.
+ */
 typedef struct Axis
 {
 	int			feature;
@@ -26,7 +24,7 @@ typedef struct Axis
 	double		divisor;
 	double		factor;
 	double		magic;			/* rounds to the grid */
-	double		limit;			/* where that works */
+	double		limit;			/* as far as magic works */
 } Axis;
 
 struct KmPredictor
@@ -35,12 +33,34 @@ struct KmPredictor
 	const KmModel *model;
 	KmSpace		space;
 	KmPacked	packed;			/* category tables */
-	int			stride;			/* k rounded up to TOGETHER */
+	int			stride;			/* k, padded */
 	Axis	   *axes;			/* nnum */
 	double	   *transposed;		/* nnum x stride; padding is infinity */
 	double	   *lane;			/* scratch: one row's positions */
 	double	   *distances;		/* scratch: stride */
+	KmMeasure	measure;
 };
+
+void
+km_predictor_simd(KmPredictor *p, KmSimd simd)
+{
+	p->measure = km_measure_kernel(simd);
+}
+
+/* ---- setting up ---- */
+
+static void
+set_axis(Axis *axis, const KmFeature *feature, int f)
+{
+	axis->feature = f;
+	axis->clip_low = feature->clip_low;
+	axis->clip_high = feature->clip_high;
+	axis->origin = feature->origin;
+	axis->divisor = feature->divisor;
+	axis->factor = feature->factor;
+	axis->magic = ldexp(1.5, 52 - feature->grid);
+	axis->limit = ldexp(1, 51 - feature->grid);
+}
 
 KmStatus
 km_predictor_create(const KmHost *host, const KmModel *model,
@@ -53,7 +73,7 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 		return KM_NO_MEMORY;
 	p->host = host;
 	p->model = model;
-	p->stride = (model->k + TOGETHER - 1) / TOGETHER * TOGETHER;
+	p->stride = (model->k + KM_LANES - 1) / KM_LANES * KM_LANES;
 	if (km_space_create(host, model->features, model->nfeatures,
 						model->distance == KM_COSINE, &p->space) != KM_OK)
 	{
@@ -61,15 +81,16 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 		return KM_NO_MEMORY;
 	}
 	km_space_set_grid(&p->space);
-	p->axes = km_alloc(host, p->space.nnum, sizeof(Axis));
+	km_predictor_simd(p, KM_SIMD_AUTO);
 	p->transposed = km_alloc(host, (size_t) p->space.nnum * p->stride,
 							 sizeof(double));
+	p->axes = km_alloc(host, p->space.nnum, sizeof(Axis));
 	p->lane = km_alloc(host, model->nfeatures, sizeof(double));
 	p->distances = km_alloc(host, p->stride, sizeof(double));
 	centers = km_alloc(host, (size_t) model->k * model->width,
 					   sizeof(double));
 	if (p->axes == NULL || p->transposed == NULL || p->lane == NULL ||
-		p->distances == NULL || centers == NULL ||
+		 p->distances == NULL || centers == NULL ||
 		km_packed_create(&p->space, model->k, &p->packed) != KM_OK)
 	{
 		km_free(host, centers);
@@ -93,16 +114,7 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 				   sizeof(double) * n);
 		if (numeric)
 		{
-			Axis	   *axis = &p->axes[slot];
-
-			axis->feature = f;
-			axis->clip_low = feature->clip_low;
-			axis->clip_high = feature->clip_high;
-			axis->origin = feature->origin;
-			axis->divisor = feature->divisor;
-			axis->factor = feature->factor;
-			axis->magic = ldexp(1.5, 52 - feature->grid);
-			axis->limit = ldexp(1, 51 - feature->grid);
+			set_axis(&p->axes[slot], feature, f);
 			for (int c = 0; c < p->stride; c++)
 				p->transposed[(size_t) slot * p->stride + c] =
 					c < model->k ? centers[(size_t) c * model->width + slot] :
@@ -129,25 +141,14 @@ km_predictor_free(KmPredictor *p)
 	km_free(p->host, p);
 }
 
-/* squared distances of one row to all centers, into p->distances */
+/* ---- scoring ---- */
+
 static void
 measure_row(const KmPredictor *p, const double *lane, int stride)
 {
 	int			nnum = p->space.nnum;
 
-	for (int c = 0; c < p->stride; c += TOGETHER)
-	{
-		Lanes		sum = {0};
-
-		for (int s = 0; s < nnum; s++)
-		{
-			Lanes		e = lane[s * stride] -
-				*(const Lanes *) (p->transposed + (size_t) s * p->stride + c);
-
-			sum += e * e;
-		}
-		*(Lanes *) (p->distances + c) = sum;
-	}
+	p->measure(lane, stride, nnum, p->transposed, p->stride, p->distances);
 	for (int f = 0; f < p->space.ncat; f++)
 	{
 		int			code = (int) lane[(nnum + f) * stride];
@@ -161,6 +162,77 @@ measure_row(const KmPredictor *p, const double *lane, int stride)
 }
 
 /*
+ * Positions of the numeric features, the usual way.  False when a value is
+ * missing or so far out that rounding it takes more care; no branch but that
+ * one, for the loop is what prediction waits for.
+ */
+static bool
+place_quickly(const KmPredictor *p, const double *values)
+{
+	bool		good = true;
+
+	for (int s = 0; s < p->space.nnum; s++)
+	{
+		const Axis *axis = &p->axes[s];
+		double		x = values[axis->feature];
+		double		v;
+
+		x = x < axis->clip_low ? axis->clip_low : x;
+		x = x > axis->clip_high ? axis->clip_high : x;
+		v = (x - axis->origin) / axis->divisor * axis->factor;
+		/* false for NaN too */
+		good &= fabs(v) < axis->limit;
+		p->lane[s] = (v + axis->magic) - axis->magic;
+	}
+	return good;
+}
+
+/* The same for all values; false: one is missing, and not to be filled. */
+static bool
+place_slowly(const KmPredictor *p, const double *values)
+{
+	int			nnum = p->space.nnum;
+	bool		cosine = p->space.cosine;
+	double		square = 0;
+	double		length;
+
+	for (int s = 0; s < nnum; s++)
+	{
+		const KmFeature *feature = &p->model->features[p->axes[s].feature];
+		double		x = values[p->axes[s].feature];
+
+		if (isnan(x))
+		{
+			if (!p->model->fill_nulls)
+				return false;
+			x = feature->mean;
+		}
+		p->lane[s] = cosine ? km_position_raw(feature, x) :
+			km_position(feature, x);
+		square += p->lane[s] * p->lane[s];
+	}
+	length = sqrt(square);
+	for (int s = 0; s < nnum && cosine; s++)
+		p->lane[s] = length > 0 ?
+			km_round_to_grid(p->lane[s] / length, KM_COSINE_GRID) : 0;
+	return true;
+}
+
+/* A missing category becomes the most frequent one. */
+static int
+fill_category(const KmFeature *feature)
+{
+	int			most = 0;
+
+	for (int v = 1; v < feature->ncategories; v++)
+	{
+		if (feature->counts[v] > feature->counts[most])
+			most = v;
+	}
+	return most;
+}
+
+/*
  * From values to positions.  False: a value is missing and the model skips
  * such rows.
  */
@@ -168,40 +240,10 @@ static bool
 place_row(const KmPredictor *p, const double *values)
 {
 	int			nnum = p->space.nnum;
-	bool		cosine = p->space.cosine;
-	double		square = 0;
 
-	for (int s = 0; s < nnum; s++)
-	{
-		const Axis *axis = &p->axes[s];
-		double		x = values[axis->feature];
-		double		v;
-
-		if (isnan(x))
-		{
-			if (!p->model->fill_nulls)
-				return false;
-			x = p->model->features[axis->feature].mean;
-		}
-		/* km_position(), with its constants at hand */
-		x = x < axis->clip_low ? axis->clip_low : x;
-		x = x > axis->clip_high ? axis->clip_high : x;
-		v = (x - axis->origin) / axis->divisor * axis->factor;
-		if (!isfinite(v))
-			v = km_position_raw(&p->model->features[axis->feature], x);
-		if (!cosine && fabs(v) < axis->limit)
-			v = (v + axis->magic) - axis->magic;
-		p->lane[s] = v;
-		square += v * v;
-	}
-	if (cosine)
-	{
-		double		length = sqrt(square);
-
-		for (int s = 0; s < nnum; s++)
-			p->lane[s] = length > 0 ?
-				km_round_to_grid(p->lane[s] / length, KM_COSINE_GRID) : 0;
-	}
+	if ((p->space.cosine || !place_quickly(p, values)) &&
+		!place_slowly(p, values))
+		return false;
 	for (int f = 0; f < p->space.ncat; f++)
 	{
 		int			feature = p->space.feature[nnum + f];
@@ -209,16 +251,9 @@ place_row(const KmPredictor *p, const double *values)
 
 		if (isnan(code))
 		{
-			const int64_t *counts = p->model->features[feature].counts;
-
 			if (!p->model->fill_nulls)
 				return false;
-			code = 0;
-			for (int v = 1; v < p->space.ncategories[f]; v++)
-			{
-				if (counts[v] > counts[(int) code])
-					code = v;
-			}
+			code = fill_category(&p->model->features[feature]);
 		}
 		p->lane[nnum + f] = code;
 	}
@@ -229,14 +264,21 @@ int
 km_predict(const KmPredictor *p, const double *values)
 {
 	int			nearest = 0;
+	double		best;
 
 	if (!place_row(p, values))
 		return -1;
 	measure_row(p, p->lane, 1);
+
+	/* nobody can predict which is nearest: no branches */
+	best = p->distances[0];
 	for (int c = 1; c < p->model->k; c++)
 	{
-		if (p->distances[c] < p->distances[nearest])
-			nearest = c;
+		double		d = p->distances[c];
+		int			closer = -(int) (d < best);
+
+		nearest += (c - nearest) & closer;
+		best = d < best ? d : best;
 	}
 	return nearest;
 }

@@ -113,6 +113,8 @@ km_quantiles(KmPoll *poll, double *values, int64_t n, const double *at,
 		/* numpy's lerp: from the nearer end, so that it is monotonic */
 		if (high == low)
 			result[q] = low;
+		else if (isinf(high - low))
+			result[q] = low * (1 - part) + high * part;
 		else if (part < 0.5)
 			result[q] = low + (high - low) * part;
 		else
@@ -489,13 +491,16 @@ round_weights(ScaleState *state)
 	KmTable    *table = state->table;
 	int			exponent;
 	int			bits = 40;
+	double		root;
 	double		scale;
 
 	while (bits > 1 &&
 		   ldexp((double) table->nrows, bits) > 0x1p61)
 		bits--;
 	(void) frexp(table->max_weight, &exponent);
-	scale = ldexp(1, bits - exponent);
+	/* in two steps: denormal weights need more than a double can hold */
+	root = ldexp(1, (bits - exponent) / 2);
+	scale = ldexp(1, bits - exponent - (bits - exponent) / 2);
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		const KmBlock *block = &table->blocks[b];
@@ -505,13 +510,13 @@ round_weights(ScaleState *state)
 			double	   *w = km_tile(table, block, i / KM_LANES) +
 				table->weight_slot * KM_LANES + i % KM_LANES;
 
-			*w = rint(*w * scale);
+			*w = rint(*w * root * scale);
 			if (*w < 1)
 				*w = 1;
 		}
 	}
 	/* so that sums of weights can be told in the user's own unit */
-	table->max_weight = 1 / scale;
+	table->max_weight = ldexp(1, exponent - bits);
 }
 
 static KmStatus

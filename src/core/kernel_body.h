@@ -1,0 +1,161 @@
+/*
+ * kernel_body.h
+ *		The kernels, once for each vector unit: kernel.c includes this with
+ *		NAME(stem), TARGET and VECTOR_BYTES defined.
+ *
+ * gcc makes poor code of vectors wider than the unit's own, hence the width
+ * is a parameter; the arithmetic is the same for all.
+ */
+
+#define VECTOR_LANES	(VECTOR_BYTES / (int) sizeof(double))
+
+typedef double NAME(Lanes_) __attribute__((vector_size(VECTOR_BYTES),
+										   aligned(8)));
+typedef int64_t NAME(LaneIds_) __attribute__((vector_size(VECTOR_BYTES),
+											  aligned(8)));
+
+#define Lanes	NAME(Lanes_)
+#define LaneIds NAME(LaneIds_)
+
+#define LOAD(p)		(*(const Lanes *) (p))
+
+/* mask ? a : b; macros, as passing wide vectors has no stable ABI */
+#define SELECT(mask, a, b) \
+	((Lanes) (((mask) & (LaneIds) (a)) | (~(mask) & (LaneIds) (b))))
+#define SELECT_ID(mask, a, b)	(((mask) & (a)) | (~(mask) & (b)))
+
+/* best two of what was and the distances of center c */
+#define TAKE(distance, c) \
+	do { \
+		LaneIds		closer_ = (distance) < best; \
+		Lanes		worse_ = SELECT(closer_, best, distance); \
+		LaneIds		second_ = worse_ < next; \
+		next = SELECT(second_, worse_, next); \
+		best = SELECT(closer_, distance, best); \
+		best_id = SELECT_ID(closer_, (LaneIds) {} + (int64_t) (c), best_id); \
+	} while (0)
+
+/* KmNearest */
+static TARGET void
+NAME(nearest_) (const KmSpace *space, const KmPacked *packed,
+				const double *tiles, int ntiles, int nslots,
+				int64_t *id, double *d1, double *d2)
+{
+	int			nnum = space->nnum;
+	int			ncat = space->ncat;
+	int			k = packed->k;
+
+	for (int at = 0; at < ntiles * KM_LANES; at += VECTOR_LANES)
+	{
+		const double *x = tiles +
+			(size_t) (at / KM_LANES) * nslots * KM_LANES + at % KM_LANES;
+		const double *codes = x + (size_t) nnum * KM_LANES;
+		Lanes		best = (Lanes) {} + (double) INFINITY;
+		Lanes		next = best;
+		LaneIds		best_id = {0};
+		int			c = 0;
+
+		for (; c + TOGETHER <= k; c += TOGETHER)
+		{
+			const double *p0 = packed->numeric + (size_t) c * nnum;
+			const double *p1 = p0 + nnum;
+			const double *p2 = p1 + nnum;
+			const double *p3 = p2 + nnum;
+			Lanes		a0 = {0};
+			Lanes		a1 = {0};
+			Lanes		a2 = {0};
+			Lanes		a3 = {0};
+
+			for (int s = 0; s < nnum; s++)
+			{
+				Lanes		v = LOAD(x + s * KM_LANES);
+				Lanes		e0 = v - p0[s];
+				Lanes		e1 = v - p1[s];
+				Lanes		e2 = v - p2[s];
+				Lanes		e3 = v - p3[s];
+
+				a0 += e0 * e0;
+				a1 += e1 * e1;
+				a2 += e2 * e2;
+				a3 += e3 * e3;
+			}
+			for (int f = 0; f < ncat; f++)
+			{
+				double		entries[TOGETHER][VECTOR_LANES];
+
+				for (int l = 0; l < VECTOR_LANES; l++)
+				{
+					const double *entry = packed->tables[f] +
+						(size_t) codes[f * KM_LANES + l] * packed->stride + c;
+
+					for (int i = 0; i < TOGETHER; i++)
+						entries[i][l] = entry[i];
+				}
+				a0 += LOAD(entries[0]);
+				a1 += LOAD(entries[1]);
+				a2 += LOAD(entries[2]);
+				a3 += LOAD(entries[3]);
+			}
+			TAKE(a0, c);
+			TAKE(a1, c + 1);
+			TAKE(a2, c + 2);
+			TAKE(a3, c + 3);
+		}
+		for (; c < k; c++)
+		{
+			const double *p = packed->numeric + (size_t) c * nnum;
+			Lanes		a = {0};
+
+			for (int s = 0; s < nnum; s++)
+			{
+				Lanes		e = LOAD(x + s * KM_LANES) - p[s];
+
+				a += e * e;
+			}
+			for (int f = 0; f < ncat; f++)
+			{
+				double		entries[VECTOR_LANES];
+
+				for (int l = 0; l < VECTOR_LANES; l++)
+					entries[l] = packed->tables[f]
+						[(size_t) codes[f * KM_LANES + l] * packed->stride + c];
+				a += LOAD(entries);
+			}
+			TAKE(a, c);
+		}
+		*(Lanes *) (d1 + at) = best;
+		*(Lanes *) (d2 + at) = next;
+		*(LaneIds *) (id + at) = best_id;
+	}
+}
+
+/* KmMeasure */
+static TARGET void
+NAME(measure_) (const double *lane, int step, int nnum,
+				const double *transposed, int stride, double *distances)
+{
+	for (int c = 0; c < stride; c += VECTOR_LANES)
+	{
+		Lanes		sum = {0};
+
+		for (int s = 0; s < nnum; s++)
+		{
+			Lanes		e = lane[s * step] -
+				LOAD(transposed + (size_t) s * stride + c);
+
+			sum += e * e;
+		}
+		*(Lanes *) (distances + c) = sum;
+	}
+}
+
+#undef VECTOR_LANES
+#undef Lanes
+#undef LaneIds
+#undef LOAD
+#undef SELECT
+#undef SELECT_ID
+#undef TAKE
+#undef NAME
+#undef TARGET
+#undef VECTOR_BYTES
