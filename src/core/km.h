@@ -87,7 +87,7 @@ typedef enum KmSimd
  * One feature of a model or scaler.
  *
  * scaled   = (x - center) / divisor			what users see, as scikit-learn
- * position = (x - origin) / divisor * factor	where the row stands, rounded
+ * position = (x - origin) * (factor / divisor)	where the row stands, rounded
  *												to a multiple of 2^-grid
  *
  * origin is the mean (k-means does not care, and numbers near zero are

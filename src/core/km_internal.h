@@ -217,6 +217,8 @@ extern void km_space_clear(KmSpace *space);
 /* grids are known only after scaling */
 extern void km_space_set_grid(KmSpace *space);
 
+/* factor / divisor; 0 when that is beyond the normal doubles */
+extern double km_multiplier(const KmFeature *feature);
 /* where x stands in a numeric feature's dimension, on its grid */
 extern double km_position(const KmFeature *feature, double x);
 /* the same before rounding, for cosine */

@@ -21,8 +21,7 @@ typedef struct Axis
 	double		clip_low;
 	double		clip_high;
 	double		origin;
-	double		divisor;
-	double		factor;
+	double		multiplier;		/* 0: only km_position() can do it */
 	double		magic;			/* rounds to the grid */
 	double		limit;			/* as far as magic works */
 } Axis;
@@ -56,10 +55,9 @@ set_axis(Axis *axis, const KmFeature *feature, int f)
 	axis->clip_low = feature->clip_low;
 	axis->clip_high = feature->clip_high;
 	axis->origin = feature->origin;
-	axis->divisor = feature->divisor;
-	axis->factor = feature->factor;
+	axis->multiplier = km_multiplier(feature);
 	axis->magic = ldexp(1.5, 52 - feature->grid);
-	axis->limit = ldexp(1, 51 - feature->grid);
+	axis->limit = axis->multiplier != 0 ? ldexp(1, 51 - feature->grid) : 0;
 }
 
 KmStatus
@@ -179,7 +177,7 @@ place_quickly(const KmPredictor *p, const double *values)
 
 		x = x < axis->clip_low ? axis->clip_low : x;
 		x = x > axis->clip_high ? axis->clip_high : x;
-		v = (x - axis->origin) / axis->divisor * axis->factor;
+		v = (x - axis->origin) * axis->multiplier;
 		/* false for NaN too */
 		good &= fabs(v) < axis->limit;
 		p->lane[s] = (v + axis->magic) - axis->magic;

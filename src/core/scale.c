@@ -411,11 +411,10 @@ position_block(ScaleState *state, const KmBlock *block)
 	{
 		const KmFeature *feature = &space->features[space->feature[slot]];
 		double		origin = feature->origin;
-		double		divisor = feature->divisor;
-		double		factor = feature->factor;
+		double		multiplier = km_multiplier(feature);
 		double		magic = ldexp(1.5, 52 - feature->grid);
 		bool		plain = isfinite(feature->min - origin) &&
-			isfinite(feature->max - origin);
+			isfinite(feature->max - origin) && multiplier != 0;
 		double		fill = space->cosine ?
 			km_position_raw(feature, feature->mean) :
 			km_position(feature, feature->mean);
@@ -439,14 +438,14 @@ position_block(ScaleState *state, const KmBlock *block)
 			else if (space->cosine)
 			{
 				for (int l = 0; l < KM_LANES; l++)
-					x[l] = (x[l] - origin) / divisor * factor;
+					x[l] = (x[l] - origin) * multiplier;
 			}
 			else
 			{
 				/* km_position() for values within the fit's own range */
 				for (int l = 0; l < KM_LANES; l++)
 				{
-					double		v = (x[l] - origin) / divisor * factor;
+					double		v = (x[l] - origin) * multiplier;
 
 					x[l] = (v + magic) - magic;
 				}

@@ -124,8 +124,17 @@ km_round_to_grid(double v, int grid)
 }
 
 double
+km_multiplier(const KmFeature *feature)
+{
+	double		multiplier = feature->factor / feature->divisor;
+
+	return isnormal(multiplier) ? multiplier : 0;
+}
+
+double
 km_position_raw(const KmFeature *feature, double x)
 {
+	double		multiplier = km_multiplier(feature);
 	double		d;
 
 	if (x < feature->clip_low)
@@ -136,7 +145,8 @@ km_position_raw(const KmFeature *feature, double x)
 	if (!isfinite(d))
 		return (x * 0.25 - feature->origin * 0.25) /
 			(feature->divisor * 0.25) * feature->factor;
-	return d / feature->divisor * feature->factor;
+	return multiplier != 0 ? d * multiplier :
+		d / feature->divisor * feature->factor;
 }
 
 double
