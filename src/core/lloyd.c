@@ -445,6 +445,30 @@ farthest_row(KmLloyd *lloyd, int64_t *row)
 	return KM_OK;
 }
 
+/*
+ * sum / weight as if divided without rounding first: rows that are all the
+ * same have exactly themselves as their mean.
+ */
+static inline double
+divide_sum(KmWide sum, int64_t weight)
+{
+	int64_t		rest;
+	int64_t		whole;
+
+	/* 64-bit division is several times as fast */
+	if (sum == (int64_t) sum)
+	{
+		whole = (int64_t) sum / weight;
+		rest = (int64_t) sum % weight;
+	}
+	else
+	{
+		whole = (int64_t) (sum / weight);
+		rest = (int64_t) (sum % weight);
+	}
+	return (double) whole + (double) rest / (double) weight;
+}
+
 /* Means of the rows in each segment; empty segments keep their center. */
 static void
 compute_means(KmLloyd *lloyd)
@@ -460,7 +484,8 @@ compute_means(KmLloyd *lloyd)
 		if (lloyd->size[c] == 0)
 			continue;
 		for (int s = 0; s < space->nnum; s++)
-			center[s] = (double) sums[s] / weight * space->unit[s];
+			center[s] = divide_sum(sums[s], (int64_t) lloyd->weight[c]) *
+				space->unit[s];
 		for (int f = 0; f < space->ncat; f++)
 		{
 			for (int v = 0; v < space->ncategories[f]; v++)
@@ -592,9 +617,11 @@ km_lloyd_run(KmLloyd *lloyd, int max_iter, double tol, double give_up,
 	KM_TRY(km_lloyd_assign(lloyd, false, &moved));
 	while (*iterations < max_iter)
 	{
-		bool		had_empty = lloyd->has_empty;
+		bool		had_empty;
 
 		KM_TRY(km_lloyd_update(lloyd));
+		/* false by now when there was no row for it to take */
+		had_empty = lloyd->has_empty;
 		(*iterations)++;
 		KM_TRY(km_lloyd_assign(lloyd, true, &moved));
 		if (moved == 0 && !had_empty)

@@ -297,6 +297,9 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 	double		best = INFINITY;
 	double		work;
 
+	/* the sums' rounding: what is not above it is as good as 0 */
+	double		nothing = (k + 10) * 0x1p-53 * sample->squares;
+
 	KM_TRY(create_search(&search, sample, space, poll, nearest,
 						 options->seed, k));
 	do
@@ -330,7 +333,7 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 		chains++;
 		work = (search.evaluations + search.lloyd.evaluations) *
 			space->nfeatures;
-	} while (!enough_chains(options, chains, hits, work));
+	} while (best > nothing && !enough_chains(options, chains, hits, work));
 	free_search(&search);
 	return status;
 }

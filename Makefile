@@ -1,0 +1,142 @@
+# What is built and how it is tested.
+#
+#	make, make install, make installcheck	as for every extension
+#	make demo		a tour on a throw-away server
+#	make test		every test, on a throw-away server; "make unit" for the
+#					core alone
+#	make bench		timings, on a throw-away server
+#
+# demo, test and bench install what they need from Debian's packages and leave
+# every server that is there alone (test/server.sh).  The other goals need
+# pg_config of the server to build for.
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+all:
+
+# Goals that find their tools themselves, or need no server: pg_config may be
+# missing when the Makefile is read for them.
+own_goals = demo test bench setup unit unit-programs
+
+.PHONY: all $(own_goals) FORCE
+
+# ---- the extension ----
+
+EXTENSION = kseg
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" kseg.control)
+
+MODULE_big = kseg
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/core/*.c src/pg/*.c)))
+
+script = sql/kseg--$(EXTVERSION).sql
+parts = $(sort $(wildcard sql/[0-9]*.sql))
+DATA_built = $(script)
+DATA = $(wildcard sql/kseg--*--*.sql)
+
+PG_CPPFLAGS = -DKSEG_VERSION='"$(EXTVERSION)"'
+# A fused multiply-add rounds once instead of twice: without -ffp-contract=off
+# a model's bits would depend on the processor.  -MMD: objects follow their
+# headers.
+PG_CFLAGS = -std=gnu11 -ffp-contract=off -MMD -MP
+
+# No bitcode: the server would inline it into queries, compiled by another
+# compiler with other flags.
+override with_llvm = no
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=kseg
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=kseg
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+TAP_TESTS = $(if $(PROVE_TESTS),1)
+
+EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/sklearn/__pycache__
+
+ifneq ($(filter-out $(own_goals),$(or $(MAKECMDGOALS),all)),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(wildcard $(PGXS)),)
+$(error "$(PG_CONFIG) --pgxs" names no file: install the server headers \
+(Debian: postgresql-server-dev-15) or set PG_CONFIG. "make setup" does it)
+endif
+include $(PGXS)
+endif
+
+# gcc vectorises loops well only from -O3 on, and square roots only when errno
+# need not be set
+src/core/%.o: override CFLAGS += -O3 -fno-math-errno
+
+# Objects of another server version or other flags must not be linked in.
+flags = src/.flags
+$(OBJS): $(flags)
+$(flags): FORCE
+	$(file >$@.new,$(CC) $(CPPFLAGS) $(CFLAGS) $(shell $(PG_CONFIG) --version))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+-include $(wildcard $(OBJS:.o=.d))
+
+$(script): $(parts) kseg.control Makefile
+	$(if $(parts),,$(error no sql/[0-9]*.sql))
+	@(printf '%s\n' '\echo Use "CREATE EXTENSION kseg" to load this file. \quit' && \
+		cat $(parts)) > $@.new && mv $@.new $@
+
+# ---- throw-away servers ----
+
+# Built before the server's user takes over, who may not write here.  What
+# root built in somebody's clone is handed to its owner.
+jobs = $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+make_quietly = $(MAKE) --no-print-directory -s $(jobs)
+give_away = test "$$(id -u)" != 0 || chown -R --reference=Makefile
+built = $(OBJS) $(OBJS:.o=.d) $(flags) kseg.so $(script)
+
+setup:
+	@test/setup.sh test
+
+demo:
+	@test/setup.sh build
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	@test/server.sh test/demo/run.sh
+
+test:
+	@test/setup.sh test
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	+@$(make_quietly) unit-programs
+	@rm -rf tmp_check
+	@test/server.sh test/run.sh
+
+bench:
+	@test/setup.sh build
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	@test/server.sh -c shared_buffers=1GB -c max_wal_size=8GB test/bench/run.sh
+
+# ---- the core alone ----
+
+# Each test/unit/*.c is a program that prints TAP.  The core is a library to
+# it, so that a program may also include one of its files and test what is
+# static there.
+unit_dir = test/unit/build
+unit_core = $(patsubst src/core/%.c,$(unit_dir)/%.o,$(sort $(wildcard src/core/*.c)))
+unit_programs = $(patsubst test/unit/%.c,$(unit_dir)/%,$(sort $(wildcard test/unit/*.c)))
+unit_flags = -std=gnu11 -ffp-contract=off -fno-math-errno -g -O2 -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -MMD -MP \
+	-Wall -Wextra $(COPT)
+
+unit: unit-programs
+	@test/run.sh unit
+
+unit-programs: $(unit_programs)
+	@test ! -d $(unit_dir) || $(give_away) $(unit_dir)
+
+$(unit_dir)/%.o: src/core/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(unit_flags) -c $< -o $@
+
+$(unit_dir)/core.a: $(unit_core)
+	@rm -f $@
+	ar rcs $@ $(unit_core)
+
+$(unit_programs): $(unit_dir)/%: test/unit/%.c $(unit_dir)/core.a Makefile
+	@mkdir -p $(@D)
+	$(CC) $(unit_flags) -Isrc/core $< $(unit_dir)/core.a -lm -o $@
+
+-include $(wildcard $(unit_dir)/*.d)

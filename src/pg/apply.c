@@ -1,0 +1,575 @@
+/*
+ * apply.c
+ *		kseg_apply(): writes the segment of every row back to its table.
+ *
+ * One UPDATE does it, with kseg_changed() as its condition: the table is read
+ * once, without a join, and only rows that change are written.  It runs as
+ * the caller, so privileges, row-level security, triggers and constraints
+ * apply as to any UPDATE.
+ *
+ * What becomes SQL text: names of the target and its columns, quoted, and the
+ * caller's own expressions.  Nothing that the model says is ever part of it;
+ * a model may come from somebody else.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "kseg.h"
+
+PG_FUNCTION_INFO_V1(kseg_apply);
+PG_FUNCTION_INFO_V1(kseg_changed);
+
+/* ---- running UPDATEs and the condition that counts for them ---- */
+
+/*
+ * A kseg_apply() whose UPDATE is running.  A trigger of the table may run
+ * another one, so there is a stack of them; kseg_changed() is told by number
+ * which one it belongs to.  Numbers are not used again: one that is not on
+ * the stack is over, or was made up.
+ */
+typedef struct ApplyRun
+{
+	int64		number;
+	struct ApplyRun *outer;
+	MemoryContext executor;		/* of the UPDATE itself; NULL before a row */
+	int64		scored;
+	int64		unassigned;
+	bool		last_is_scored; /* the last row counted */
+} ApplyRun;
+
+static ApplyRun *running = NULL;
+static int64 last_number = 0;
+
+/*
+ * Count a row as one with or without a segment.
+ *
+ * A row that somebody else updates meanwhile is looked at again, by an
+ * executor of its own (EvalPlanQual), right after the UPDATE's executor found
+ * its old version.  It replaces that one in the counts.
+ */
+static inline void
+count_row(ApplyRun *run, MemoryContext executor, bool is_scored)
+{
+	if (unlikely(run->executor == NULL))
+		run->executor = executor;
+	if (unlikely(run->executor != executor))
+	{
+		if (run->last_is_scored)
+			run->scored--;
+		else
+			run->unassigned--;
+	}
+
+	if (is_scored)
+		run->scored++;
+	else
+		run->unassigned++;
+	run->last_is_scored = is_scored;
+}
+
+#define CHANGED_RUN		1
+#define CHANGED_SEGMENT	2
+#define CHANGED_FEATURE	3
+
+/*
+ * kseg_changed(model, run, segment, features...): would the model give the
+ * row another segment than it has?
+ */
+Datum
+kseg_changed(PG_FUNCTION_ARGS)
+{
+	ApplyRun   *run = running;
+	KsegScorer *scorer;
+	int			segment;
+
+	while (run != NULL &&
+		   (PG_ARGISNULL(CHANGED_RUN) ||
+			run->number != PG_GETARG_INT64(CHANGED_RUN)))
+		run = run->outer;
+	if (run == NULL || PG_ARGISNULL(0))
+		kseg_error_changed_alone();
+
+	scorer = kseg_scorer_get(fcinfo, CHANGED_FEATURE);
+	segment = kseg_scorer_predict(scorer, &fcinfo->args[CHANGED_FEATURE]);
+	count_row(run, fcinfo->flinfo->fn_mcxt, segment != 0);
+
+	if (PG_ARGISNULL(CHANGED_SEGMENT))
+		PG_RETURN_BOOL(segment != 0);
+	PG_RETURN_BOOL(segment == 0 ||
+				   segment != PG_GETARG_INT64(CHANGED_SEGMENT));
+}
+
+/* ---- the target ---- */
+
+typedef struct ApplyTarget
+{
+	Oid			relation;
+	const char *name;			/* qualified and quoted */
+	const char *segment;		/* column, quoted */
+	const char *distance;		/* column, quoted; NULL when not asked for */
+	const char *distance_type;	/* as in a cast */
+} ApplyTarget;
+
+/* A plain column of the relation, or an error. */
+static AttrNumber
+find_column(Oid relation, const char *name)
+{
+	AttrNumber	column = get_attnum(relation, name);
+
+	if (column <= 0)
+		kseg_error_target_column(get_rel_name(relation), name);
+	return column;
+}
+
+/* The UPDATE will check this again; here it is what allows us to lock. */
+static void
+check_privilege(Oid relation, AttrNumber column)
+{
+	if (pg_class_aclcheck(relation, GetUserId(), ACL_UPDATE) != ACLCHECK_OK &&
+		pg_attribute_aclcheck(relation, column, GetUserId(),
+							  ACL_UPDATE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relation)),
+					   get_rel_name(relation));
+}
+
+static void
+check_segment_type(const char *column, Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return;
+	}
+	kseg_error_segment_type(column, type);
+}
+
+static void
+check_distance_type(const char *column, Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+			return;
+	}
+	kseg_error_distance_type(column, type);
+}
+
+/* Check and lock the target; the lock is the one that its UPDATE takes. */
+static void
+open_target(ApplyTarget *target, Oid relation, const char *segment,
+			const char *distance)
+{
+	char		relkind = get_rel_relkind(relation);
+	const char *schema;
+	AttrNumber	column;
+	Oid			type;
+	Oid			collation;
+	int32		typmod;
+
+	if (relkind == '\0')
+		kseg_error_target_missing(relation);
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
+		relkind != RELKIND_FOREIGN_TABLE && relkind != RELKIND_VIEW)
+		kseg_error_target_kind(get_rel_name(relation), relkind);
+	check_privilege(relation, find_column(relation, segment));
+	relation_close(relation_open(relation, RowExclusiveLock), NoLock);
+
+	target->relation = relation;
+	schema = get_namespace_name(get_rel_namespace(relation));
+	target->name = quote_qualified_identifier(schema,
+											  get_rel_name(relation));
+
+	/* only now nobody can alter the columns any more */
+	column = find_column(relation, segment);
+	check_segment_type(segment, get_atttype(relation, column));
+	target->segment = quote_identifier(segment);
+
+	target->distance = NULL;
+	if (distance != NULL)
+	{
+		if (strcmp(distance, segment) == 0)
+			kseg_error_same_column(segment);
+		column = find_column(relation, distance);
+		get_atttypetypmodcoll(relation, column, &type, &typmod, &collation);
+		check_distance_type(distance, type);
+		target->distance = quote_identifier(distance);
+		target->distance_type =
+			format_type_extended(type, typmod,
+								 FORMAT_TYPE_TYPEMOD_GIVEN |
+								 FORMAT_TYPE_FORCE_QUALIFY);
+	}
+}
+
+/* ---- the features ---- */
+
+/* Features that are columns of the target, by name, quoted. */
+static const char **
+columns_of_features(const KmModel *model, Oid relation)
+{
+	const char **expressions = palloc(sizeof(char *) * model->nfeatures);
+
+	for (int f = 0; f < model->nfeatures; f++)
+	{
+		/* system columns have negative numbers */
+		if (get_attnum(relation, model->features[f].name) <= 0)
+			kseg_error_feature_column(get_rel_name(relation), model, f);
+		expressions[f] = quote_identifier(model->features[f].name);
+	}
+	return expressions;
+}
+
+/* A syntax error is at a place in the expression, not in the whole query. */
+static void
+locate_syntax_error(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+/*
+ * Is the text one expression and nothing else?  What parses as the list and
+ * the rest of a SELECT, "1), (2" or "a FROM t", is not.
+ */
+static bool
+is_expression(const char *text)
+{
+	ErrorContextCallback callback;
+	List	   *parsed;
+	SelectStmt *select;
+	SelectStmt *plain;
+	ResTarget  *target;
+
+	callback.callback = locate_syntax_error;
+	callback.arg = (void *) text;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	parsed = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	error_context_stack = callback.previous;
+
+	select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1)
+		return false;
+	target = linitial_node(ResTarget, select->targetList);
+	if (target->name != NULL || target->indirection != NIL)
+		return false;
+	if (IsA(target->val, ColumnRef) &&
+		IsA(llast(((ColumnRef *) target->val)->fields), A_Star))
+		return false;
+
+	/* with its list taken away, nothing may be left of the SELECT */
+	select->targetList = NIL;
+	plain = makeNode(SelectStmt);
+	plain->limitOption = select->limitOption;
+	plain->groupDistinct = select->groupDistinct;
+	return equal(select, plain);
+}
+
+/*
+ * The caller's own expressions.  Each is put on lines of its own, so that a
+ * comment at its end cannot swallow what follows.
+ */
+static const char **
+given_expressions(const KmModel *model, ArrayType *features, int *count)
+{
+	const char **expressions;
+	Datum	   *elements;
+	bool	   *nulls;
+
+	if (ARR_NDIM(features) > 1)
+		kseg_error_features_shape();
+	deconstruct_array(features, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, count);
+
+	/* a float8[] may hold all of them: kseg_predict() will say */
+	if (*count != model->nfeatures && *count != 1)
+		kseg_error_features_count(model, *count);
+
+	expressions = palloc(sizeof(char *) * *count);
+	for (int i = 0; i < *count; i++)
+	{
+		char	   *expression;
+
+		if (nulls[i])
+			kseg_error_features_shape();
+		expression = TextDatumGetCString(elements[i]);
+		if (!is_expression(expression))
+			kseg_error_features_expression(i + 1, expression);
+		expressions[i] = psprintf("(\n%s\n)", expression);
+	}
+	return expressions;
+}
+
+/*
+ * Beyond what one call can have as arguments, the features go as an array,
+ * which only numbers can.
+ */
+static char *
+join_features(const KmModel *model, const char **expressions, int count)
+{
+	bool		as_array = count > FUNC_MAX_ARGS - CHANGED_FEATURE;
+	StringInfoData list;
+
+	initStringInfo(&list);
+	if (as_array)
+		appendStringInfoString(&list, "ARRAY[");
+	for (int i = 0; i < count; i++)
+	{
+		if (as_array && model->features[i].kind != KM_NUMBER)
+			kseg_error_apply_wide(model, i, FUNC_MAX_ARGS - CHANGED_FEATURE);
+		appendStringInfo(&list, "%s%s%s", i > 0 ? ", " : "", expressions[i],
+						 as_array ? "::pg_catalog.float8" : "");
+	}
+	if (as_array)
+		appendStringInfoChar(&list, ']');
+	return list.data;
+}
+
+/* ---- the statement ---- */
+
+static char *
+make_update(const ApplyTarget *target, Oid schema_id, const char *features)
+{
+	const char *schema = quote_identifier(get_namespace_name(schema_id));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s SET %s = %s.kseg_predict($1, %s)",
+					 target->name, target->segment, schema, features);
+	if (target->distance != NULL)
+		appendStringInfo(&sql, ", %s = (%s.kseg_score($1, %s)).distance",
+						 target->distance, schema, features);
+
+	appendStringInfo(&sql, " WHERE %s.kseg_changed($1, $2, %s, %s)",
+					 schema, target->segment, features);
+	/* compared as it would be stored, or rounding would change it forever */
+	if (target->distance != NULL)
+		appendStringInfo(&sql,
+						 " OR %s IS DISTINCT FROM"
+						 " (%s.kseg_score($1, %s)).distance::%s",
+						 target->distance, schema, features,
+						 target->distance_type);
+	return sql.data;
+}
+
+/* ---- whose functions the statement calls ---- */
+
+typedef struct OwnFunction
+{
+	const char *name;
+	int			nfixed;			/* arguments before the features */
+	Oid			id;
+} OwnFunction;
+
+typedef struct OwnFunctions
+{
+	Oid			schema;
+	OwnFunction functions[3];
+} OwnFunctions;
+
+static void
+find_own_functions(OwnFunctions *own, Oid schema, Oid model_type)
+{
+	static const OwnFunction functions[] = {
+		{"kseg_predict", 1, InvalidOid},
+		{"kseg_score", 1, InvalidOid},
+		{"kseg_changed", 3, InvalidOid},
+	};
+
+	StaticAssertStmt(lengthof(functions) == lengthof(own->functions),
+					 "one entry for each function");
+	own->schema = schema;
+	for (int i = 0; i < lengthof(functions); i++)
+	{
+		OwnFunction *function = &own->functions[i];
+		Oid			types[] = {model_type, INT8OID, INT8OID, ANYOID};
+		List	   *name;
+
+		*function = functions[i];
+		types[function->nfixed] = ANYOID;
+		name = list_make2(makeString(get_namespace_name(schema)),
+						  makeString(pstrdup(function->name)));
+		function->id = LookupFuncName(name, function->nfixed + 1, types,
+									  false);
+	}
+}
+
+/*
+ * Raise if a call of one of our names goes to somebody else's function.
+ * Whoever may create functions in our schema could overload kseg_predict()
+ * with concrete types, which the parser prefers to VARIADIC "any", and have
+ * it run with the caller's rights.
+ */
+static bool
+check_functions(Node *node, void *context)
+{
+	const OwnFunctions *own = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, check_functions, context, 0);
+	if (IsA(node, FuncExpr) &&
+		get_func_namespace(((FuncExpr *) node)->funcid) == own->schema)
+	{
+		Oid			id = ((FuncExpr *) node)->funcid;
+		const char *name = get_func_name(id);
+
+		for (int i = 0; i < lengthof(own->functions); i++)
+		{
+			if (id != own->functions[i].id &&
+				strcmp(name, own->functions[i].name) == 0)
+				kseg_error_function_hidden(id);
+		}
+	}
+	return expression_tree_walker(node, check_functions, context);
+}
+
+/* ---- running it ---- */
+
+/* Run the UPDATE; the counts are in "run", the result is rows changed. */
+static int64
+run_update(const char *sql, Oid model_type, Datum model,
+		   OwnFunctions *own, ApplyRun *run)
+{
+	Oid			types[] = {model_type, INT8OID};
+	Datum		values[2];
+	SPIPlanPtr	plan;
+	ListCell   *cell;
+	int			guc_level;
+	int			result;
+	int64		changed;
+
+	SPI_connect();
+	plan = SPI_prepare(sql, lengthof(types), types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	foreach(cell, SPI_plan_get_plan_sources(plan))
+	{
+		CachedPlanSource *source = (CachedPlanSource *) lfirst(cell);
+
+		(void) check_functions((Node *) source->query_list, own);
+	}
+
+	/*
+	 * Two write-backs to a large table that start in the middle of it, each
+	 * at another place, would deadlock.
+	 */
+	guc_level = NewGUCNestLevel();
+	(void) set_config_option("synchronize_seqscans", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	run->number = ++last_number;
+	run->outer = running;
+	values[0] = model;
+	values[1] = Int64GetDatum(run->number);
+
+	running = run;
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, values, NULL, false, 0);
+	}
+	PG_FINALLY();
+	{
+		running = run->outer;
+	}
+	PG_END_TRY();
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s",
+			 SPI_result_code_string(result));
+	changed = (int64) SPI_processed;
+
+	AtEOXact_GUC(true, guc_level);
+	SPI_finish();
+	return changed;
+}
+
+static void
+check_arguments(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"model", "target", "segment_column"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			kseg_error_null_argument(names[i]);
+	}
+}
+
+Datum
+kseg_apply(PG_FUNCTION_ARGS)
+{
+	ApplyTarget target;
+	ApplyRun	run = {0};
+	OwnFunctions own;
+	KmModel    *model;
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Oid		   *argument_types;
+	const char **expressions;
+	int			count;
+	char	   *sql;
+	TupleDesc	row_type;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	check_arguments(fcinfo);
+	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	(void) get_func_signature(fcinfo->flinfo->fn_oid, &argument_types,
+							  &count);
+
+	open_target(&target, PG_GETARG_OID(1), NameStr(*PG_GETARG_NAME(2)),
+				PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+
+	model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
+							CurrentMemoryContext);
+	count = model->nfeatures;
+	if (PG_ARGISNULL(4))
+		expressions = columns_of_features(model, target.relation);
+	else
+		expressions = given_expressions(model, PG_GETARG_ARRAYTYPE_P(4),
+										&count);
+
+	sql = make_update(&target, schema,
+					  join_features(model, expressions, count));
+	find_own_functions(&own, schema, argument_types[0]);
+	values[1] = Int64GetDatum(run_update(sql, argument_types[0],
+										 PG_GETARG_DATUM(0), &own, &run));
+	values[0] = Int64GetDatum(run.scored);
+	values[2] = Int64GetDatum(run.unassigned);
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type),
+													  values, nulls)));
+}

@@ -1,0 +1,65 @@
+/*
+ * compat.h
+ *		What differs between the server versions kseg is built for (15 to 18).
+ *
+ * The only file in which PG_VERSION_NUM appears.  The rest is written for the
+ * newest version; here older ones learn its names.
+ */
+#ifndef KSEG_COMPAT_H
+#define KSEG_COMPAT_H
+
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
+
+#if PG_VERSION_NUM < 150000
+#error "kseg needs PostgreSQL 15 or newer"
+#endif
+
+/* split off postgres.h in 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18 has a prefix in place of pg_attribute_noreturn() */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
+/* 18 shows name and version of loaded modules */
+#ifdef PG_MODULE_MAGIC_EXT
+#define KSEG_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "kseg", .version = KSEG_VERSION)
+#else
+#define KSEG_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* Is this JSON, every escape in it included?  Raises nothing but on a stack
+ * too deep. */
+static inline bool
+kseg_is_json(char *text, int length)
+{
+	JsonLexContext *lexer;
+
+#if PG_VERSION_NUM >= 170000
+	lexer = makeJsonLexContextCstringLen(NULL, text, length,
+										 GetDatabaseEncoding(), true);
+#else
+	lexer = makeJsonLexContextCstringLen(text, length,
+										 GetDatabaseEncoding(), true);
+#endif
+	return pg_parse_json(lexer, &nullSemAction) == JSON_SUCCESS;
+}
+
+/* -1 or 1 for an infinite interval (17), 0 for a finite one */
+static inline int
+kseg_interval_infinity(const Interval *interval)
+{
+#if PG_VERSION_NUM >= 170000
+	if (INTERVAL_NOT_FINITE(interval))
+		return INTERVAL_IS_NOEND(interval) ? 1 : -1;
+#endif
+	return 0;
+}
+
+#endif							/* KSEG_COMPAT_H */

@@ -1,0 +1,517 @@
+/*
+ * ingest.c
+ *		Rows on their way from the server into the core, and the fit of them.
+ *
+ * All memory of a fit is in one context: a thousand groups have a thousand
+ * of them at a time, so it starts with a kilobyte.  The rows are bounded by
+ * kseg.work_mem.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "portability/instr_time.h"
+#include "utils/array.h"
+#include "utils/memutils.h"
+
+#include "errors.h"
+#include "json.h"
+#include "kseg.h"
+
+/* so many constant columns are named in the notice */
+#define MAX_NAMED	10
+
+struct KsegIngest
+{
+	/* set once; in the array form when the first row has come */
+	MemoryContext context;
+	const KmHost *host;
+	KsegOptions *options;		/* the caller's */
+	int			ncolumns;
+	KsegColumn *columns;
+	int			weight_column;	/* -1: none */
+	int			nfeatures;		/* columns without the weight's */
+	bool		fill_nulls;
+
+	/* changing while rows come in */
+	KmRows	   *rows;			/* NULL: array form before its first row */
+	NullableDatum *row;			/* for rows that do not come as such */
+	double	   *values;			/* one per feature */
+	bool	   *has_value;		/* one per feature: not only nulls so far */
+	int64		skipped;
+	int64		expected;		/* rows, 0: not known */
+	instr_time	started;		/* for messages at DEBUG1 */
+
+	/* after kseg_ingest_begin() */
+	KmFit	   *fit;
+	KmFeature  *features;
+};
+
+static void
+check_status(KmStatus status)
+{
+	if (status != KM_OK)
+		kseg_raise(status);
+}
+
+static Size
+memory_limit(void)
+{
+	return (Size) kseg_work_mem * 1024;
+}
+
+/* ---- setting up ---- */
+
+static KsegIngest *
+make_ingest(MemoryContext parent, KsegOptions *options)
+{
+	MemoryContext context;
+	KsegIngest *ingest;
+
+	context = AllocSetContextCreate(parent, "kseg fit",
+									ALLOCSET_START_SMALL_SIZES);
+	ingest = MemoryContextAllocZero(context, sizeof(KsegIngest));
+	ingest->context = context;
+	ingest->host = kseg_host(context);
+	ingest->options = options;
+	ingest->fill_nulls = options->core.fill_nulls;
+	ingest->weight_column = -1;
+	INSTR_TIME_SET_CURRENT(ingest->started);
+	return ingest;
+}
+
+/* Which column weighs the rows? */
+static void
+find_weight(KsegIngest *ingest, const char *const *names)
+{
+	const char *wanted = ingest->options->row_weight;
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (strcmp(names[c], wanted) == 0)
+		{
+			if (ingest->columns[c].kind != KM_NUMBER)
+				kseg_error_row_weight_kind(wanted, ingest->columns[c].type);
+			ingest->weight_column = c;
+			return;
+		}
+	}
+	kseg_error_row_weight_unknown(wanted, (const char **) names,
+								  ingest->ncolumns);
+}
+
+static void
+set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
+			const Oid *types)
+{
+	MemoryContext old = MemoryContextSwitchTo(ingest->context);
+	KmKind	   *kinds;
+	int			n = 0;
+
+	/* one of them may be the weight; more cannot be right anyhow */
+	if (ncolumns > KM_MAX_FEATURES + 1)
+		kseg_error_too_many_features(ncolumns);
+
+	ingest->ncolumns = ncolumns;
+	ingest->columns = palloc(sizeof(KsegColumn) * Max(ncolumns, 1));
+	for (int c = 0; c < ncolumns; c++)
+		kseg_column_init(&ingest->columns[c], pstrdup(names[c]), types[c],
+						 ingest->context);
+	if (ingest->options->row_weight != NULL)
+		find_weight(ingest, names);
+
+	ingest->nfeatures = ncolumns - (ingest->weight_column >= 0 ? 1 : 0);
+	if (ingest->nfeatures < 1)
+		kseg_error_no_features();
+	if (ingest->nfeatures > KM_MAX_FEATURES)
+		kseg_error_too_many_features(ingest->nfeatures);
+
+	ingest->row = palloc(sizeof(NullableDatum) * ncolumns);
+	ingest->values = palloc(sizeof(double) * ingest->nfeatures);
+	ingest->has_value = palloc0(sizeof(bool) * ingest->nfeatures);
+
+	kinds = palloc(sizeof(KmKind) * ingest->nfeatures);
+	for (int c = 0; c < ncolumns; c++)
+	{
+		if (c != ingest->weight_column)
+			kinds[n++] = ingest->columns[c].kind;
+	}
+	check_status(km_rows_create(ingest->host, ingest->nfeatures, kinds,
+								ingest->weight_column >= 0,
+								ingest->options->core.distance == KM_COSINE,
+								memory_limit(), &ingest->rows));
+	pfree(kinds);
+	MemoryContextSwitchTo(old);
+}
+
+KsegIngest *
+kseg_ingest_create(MemoryContext parent, KsegOptions *options, int ncolumns,
+				   const char *const *names, const Oid *types)
+{
+	KsegIngest *ingest = make_ingest(parent, options);
+
+	set_columns(ingest, ncolumns, names, types);
+	return ingest;
+}
+
+KsegIngest *
+kseg_ingest_create_array(MemoryContext parent, KsegOptions *options)
+{
+	return make_ingest(parent, options);
+}
+
+void
+kseg_ingest_expect(KsegIngest *ingest, int64 rows)
+{
+	ingest->expected = rows;
+}
+
+void
+kseg_check_rows(int64 rows, int nfeatures)
+{
+	double		needed = (double) rows * nfeatures * sizeof(double);
+
+	if (needed > (double) memory_limit())
+		kseg_error_work_mem_known(rows, nfeatures, (Size) needed);
+}
+
+/* The rows do not fit: say by how much, if that can be told. */
+pg_noreturn static void
+raise_over_limit(const KsegIngest *ingest)
+{
+	int64		rows = km_rows_count(ingest->rows);
+	Size		bytes = km_rows_bytes(ingest->rows);
+
+	/* what the rows so far take, an eighth more for the last block */
+	if (ingest->expected > rows && rows > 0)
+		kseg_error_work_mem_known(ingest->expected, ingest->nfeatures,
+								  (Size) (1.125 * bytes / rows *
+										  ingest->expected));
+	kseg_error_work_mem(rows + 1, ingest->nfeatures);
+}
+
+/* ---- rows ---- */
+
+/* Weight of a row, 0 if it has none. */
+static double
+read_weight(KsegIngest *ingest, const NullableDatum *values)
+{
+	KsegColumn *column = &ingest->columns[ingest->weight_column];
+	const NullableDatum *value = &values[ingest->weight_column];
+	double		weight;
+
+	if (value->isnull)
+		return 0;
+	weight = kseg_column_read(column, value->value);
+	if (weight < 0)
+		kseg_error_row_weight_negative(column->name, weight);
+	return weight;
+}
+
+static bool
+has_null(const KsegIngest *ingest, const NullableDatum *values)
+{
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (values[c].isnull)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a row is skipped is settled before any of its values is read: it
+ * must leave no category behind.
+ */
+bool
+kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
+{
+	double		weight = 1;
+	int			n = 0;
+	KmStatus	status;
+
+	if (ingest->weight_column >= 0)
+		weight = read_weight(ingest, values);
+	if (weight == 0 || (!ingest->fill_nulls && has_null(ingest, values)))
+	{
+		ingest->skipped++;
+		return false;
+	}
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (c == ingest->weight_column)
+			continue;
+		if (values[c].isnull)
+			ingest->values[n++] = NAN;
+		else
+		{
+			ingest->has_value[n] = true;
+			ingest->values[n++] = kseg_column_read(&ingest->columns[c],
+												   values[c].value);
+		}
+	}
+
+	status = km_rows_add(ingest->rows, ingest->values, weight);
+	if (unlikely(status == KM_OVER_LIMIT))
+		raise_over_limit(ingest);
+	check_status(status);
+	return true;
+}
+
+bool
+kseg_ingest_add_slot(KsegIngest *ingest, const Datum *values,
+					 const bool *nulls, const int *columns)
+{
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		ingest->row[c].value = values[columns[c]];
+		ingest->row[c].isnull = nulls[columns[c]];
+	}
+	return kseg_ingest_add(ingest, ingest->row);
+}
+
+/* The first array tells how many features there are. */
+static void
+start_array(KsegIngest *ingest, int length)
+{
+	const char **names;
+	Oid		   *types;
+
+	if (length == 0)
+		kseg_error_no_features();
+	if (length > KM_MAX_FEATURES + 1)
+		kseg_error_too_many_features(length);
+	names = kseg_numbered_names(length);
+	types = palloc(sizeof(Oid) * length);
+	for (int i = 0; i < length; i++)
+		types[i] = FLOAT8OID;
+	set_columns(ingest, length, names, types);
+	pfree(types);
+	for (int i = 0; i < length; i++)
+		pfree(unconstify(char *, names[i]));
+	pfree(names);
+}
+
+bool
+kseg_ingest_add_array(KsegIngest *ingest, Datum datum)
+{
+	ArrayType  *array = DatumGetArrayTypeP(datum);
+	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	const float8 *element = (const float8 *) ARR_DATA_PTR(array);
+	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	bool		added;
+
+	Assert(ARR_ELEMTYPE(array) == FLOAT8OID);
+	if (ARR_NDIM(array) > 1)
+		kseg_error_array_shape(ARR_NDIM(array));
+	if (ingest->rows == NULL)
+		start_array(ingest, length);
+	if (length != ingest->ncolumns)
+		kseg_error_array_length(length, ingest->ncolumns);
+
+	for (int i = 0; i < length; i++)
+	{
+		/* nulls take no place in the data */
+		ingest->row[i].isnull = bitmap != NULL &&
+			(bitmap[i / 8] & (1 << (i % 8))) == 0;
+		if (!ingest->row[i].isnull)
+			ingest->row[i].value = Float8GetDatum(*element++);
+	}
+	added = kseg_ingest_add(ingest, ingest->row);
+
+	if ((Pointer) array != DatumGetPointer(datum))
+		pfree(array);
+	return added;
+}
+
+void
+kseg_ingest_skip(KsegIngest *ingest)
+{
+	ingest->skipped++;
+}
+
+int64
+kseg_ingest_rows(const KsegIngest *ingest)
+{
+	if (ingest->rows == NULL)
+		return 0;
+	return ingest->fit != NULL ? km_fit_rows(ingest->fit) :
+		km_rows_count(ingest->rows);
+}
+
+int64
+kseg_ingest_skipped(const KsegIngest *ingest)
+{
+	return ingest->skipped;
+}
+
+/* ---- the fit ---- */
+
+/* Milliseconds since the last call, or since the ingest was made. */
+static double
+lap(KsegIngest *ingest)
+{
+	instr_time	now;
+	instr_time	passed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	passed = now;
+	INSTR_TIME_SUBTRACT(passed, ingest->started);
+	ingest->started = now;
+	return INSTR_TIME_GET_MILLISEC(passed);
+}
+
+/* Describe the features; returns km_fit_begin's recode. */
+static int **
+make_features(KsegIngest *ingest)
+{
+	int		  **recode = palloc0(sizeof(int *) * ingest->nfeatures);
+	int			f = 0;
+
+	ingest->features = palloc0(sizeof(KmFeature) * ingest->nfeatures);
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		KsegColumn *column = &ingest->columns[c];
+		KmFeature  *feature = &ingest->features[f];
+
+		if (c == ingest->weight_column)
+			continue;
+		if (!ingest->has_value[f])
+			kseg_error_only_nulls(column->name);
+		feature->name = unconstify(char *, column->name);
+		feature->kind = column->kind;
+		feature->weight = 1;
+		if (column->kind == KM_CATEGORY)
+			kseg_column_categories(column, &feature->ncategories,
+								   &feature->categories, &recode[f]);
+		f++;
+	}
+	return recode;
+}
+
+KmFit *
+kseg_ingest_begin(KsegIngest *ingest)
+{
+	MemoryContext old;
+	int		  **recode;
+
+	if (ingest->fit != NULL || kseg_ingest_rows(ingest) == 0)
+		return ingest->fit;
+
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: read " INT64_FORMAT " rows of %d features in %.1f ms",
+							 kseg_ingest_rows(ingest), ingest->nfeatures,
+							 lap(ingest))));
+	old = MemoryContextSwitchTo(ingest->context);
+	recode = make_features(ingest);
+	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
+	check_status(km_fit_begin(ingest->rows, &ingest->options->core,
+							  ingest->features, (const int *const *) recode,
+							  &ingest->fit));
+	MemoryContextSwitchTo(old);
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: scaled and sampled in %.1f ms",
+							 lap(ingest))));
+	return ingest->fit;
+}
+
+KmFeature *
+kseg_ingest_features(KsegIngest *ingest, int *nfeatures)
+{
+	*nfeatures = ingest->nfeatures;
+	return ingest->features;
+}
+
+/* The names of constant features, quoted and joined; NULL if there is none. */
+static char *
+constant_features(const KsegIngest *ingest, int *count)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	*count = 0;
+	for (int f = 0; f < ingest->nfeatures; f++)
+	{
+		const KmFeature *feature = &ingest->features[f];
+
+		if (feature->kind == KM_CATEGORY ? feature->ncategories > 1 :
+			feature->min != feature->max)
+			continue;
+		if (*count < MAX_NAMED)
+			appendStringInfo(&list, "%s\"%s\"", *count > 0 ? ", " : "",
+							 feature->name);
+		else if (*count == MAX_NAMED)
+			appendStringInfoString(&list, ", ...");
+		(*count)++;
+	}
+	return *count > 0 ? list.data : NULL;
+}
+
+/*
+ * Tell what is odd about the fit, once a statement: with GROUP BY there may
+ * be thousands of fits, and each may be odd.
+ */
+static void
+notice_oddities(const KsegIngest *ingest, int asked, int made)
+{
+	static TimestampTz noticed_in = 0;
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+	char	   *constants;
+	int			count;
+
+	if (noticed_in == statement)
+		return;
+	constants = constant_features(ingest, &count);
+	if (made >= asked && constants == NULL)
+		return;
+	noticed_in = statement;
+	if (made < asked)
+		kseg_notice_fewer_segments(asked, made);
+	else
+		kseg_notice_constant(constants, count);
+}
+
+KmModel *
+kseg_ingest_fit(KsegIngest *ingest, int k)
+{
+	KmFit	   *fit = kseg_ingest_begin(ingest);
+	MemoryContext old;
+	KmSolution *solution;
+	KmModel    *model;
+	double	   *init;
+	KmStatus	status;
+
+	if (fit == NULL)
+		return NULL;
+
+	old = MemoryContextSwitchTo(ingest->context);
+	if (k == 0)
+		k = ingest->options->k;
+	init = kseg_options_init(ingest->options, ingest->features,
+							 ingest->nfeatures, &k);
+	status = km_fit_run(fit, k, init, &solution);
+	if (status == KM_TOO_FEW_ROWS)
+		kseg_error_too_few_rows(k, km_fit_distinct(fit));
+	check_status(status);
+
+	model = palloc0(sizeof(KmModel));
+	check_status(km_fit_model(fit, solution, model));
+	model->options = kseg_json_print(ingest->options->json);
+	model->rows_skipped = ingest->skipped;
+	notice_oddities(ingest, k, solution->k);
+	MemoryContextSwitchTo(old);
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: made %d segments in %d iterations over all rows in %.1f ms",
+							 solution->k, solution->iterations,
+							 lap(ingest))));
+	return model;
+}
+
+void
+kseg_ingest_free(KsegIngest *ingest)
+{
+	MemoryContextDelete(ingest->context);
+}

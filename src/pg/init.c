@@ -1,0 +1,269 @@
+/*
+ * init.c
+ *		Starting points of a fit, from the option "init".
+ *
+ * They come in the customer's units and in three forms: arrays of values in
+ * the order of the features, objects that name the features, or a model.  A
+ * category is given as its text, or as an object of shares.  Out come rows of
+ * width values as km_fit_run() takes them.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "errors.h"
+#include "json.h"
+#include "kseg.h"
+
+/* What is filled in, and where in the option we are. */
+typedef struct Starts
+{
+	const KmFeature *features;
+	int			nfeatures;
+	int			width;
+	int			centroid;		/* from 1, for messages */
+	double	   *values;			/* of this centroid: width */
+} Starts;
+
+static void
+read_shares(const Starts *starts, const KmFeature *feature, double *values,
+			const JsonbValue *shares)
+{
+	const char *wanted = "shares between 0 and 1";
+	JsonbIterator *iterator = kseg_json_iterate(shares);
+	JsonbValue	key;
+	JsonbValue	share;
+	double		number;
+	int			position;
+
+	while (kseg_json_next_pair(&iterator, &key, &share))
+	{
+		position = km_category_find(feature, key.val.string.val,
+									key.val.string.len);
+		if (position < 0)
+			kseg_error_init_category(starts->centroid, feature->name,
+									 kseg_json_string(&key));
+		if (!kseg_json_double(&share, &number) || number < 0 || number > 1)
+			kseg_error_init_value(starts->centroid, feature->name, wanted,
+								  kseg_json_describe(&share));
+		values[position] = number;
+	}
+}
+
+static void
+read_category(const Starts *starts, const KmFeature *feature, double *values,
+			  const JsonbValue *value)
+{
+	int			position;
+
+	if (kseg_json_object_length(value) >= 0)
+	{
+		read_shares(starts, feature, values, value);
+		return;
+	}
+	if (value->type != jbvString)
+		kseg_error_init_value(starts->centroid, feature->name,
+							  "the text of a category",
+							  kseg_json_describe(value));
+	position = km_category_find(feature, value->val.string.val,
+								value->val.string.len);
+	if (position < 0)
+		kseg_error_init_category(starts->centroid, feature->name,
+								 kseg_json_string(value));
+	values[position] = 1;
+}
+
+/* One feature of one centroid; values: the first of its dimensions. */
+static void
+read_value(const Starts *starts, const KmFeature *feature, double *values,
+		   const JsonbValue *value)
+{
+	if (feature->kind == KM_CATEGORY)
+		read_category(starts, feature, values, value);
+	else if (feature->kind == KM_BOOLEAN && value->type == jbvBool)
+		*values = value->val.boolean ? 1 : 0;
+	else if (!kseg_json_double(value, values))
+		kseg_error_init_value(starts->centroid, feature->name,
+							  feature->kind == KM_MOMENT ||
+							  feature->kind == KM_INTERVAL ?
+							  "a number of seconds" : "a number",
+							  kseg_json_describe(value));
+}
+
+static int
+feature_width(const KmFeature *feature)
+{
+	return feature->kind == KM_CATEGORY ? feature->ncategories : 1;
+}
+
+static void
+read_array(const Starts *starts, const JsonbValue *array)
+{
+	JsonbIterator *iterator;
+	JsonbValue	value;
+	double	   *values = starts->values;
+
+	if (kseg_json_array_length(array) != starts->nfeatures)
+		kseg_error_init_length(starts->centroid,
+							   kseg_json_array_length(array),
+							   starts->features, starts->nfeatures);
+	iterator = kseg_json_iterate(array);
+	for (int f = 0; f < starts->nfeatures; f++)
+	{
+		(void) kseg_json_next(&iterator, &value);
+		read_value(starts, &starts->features[f], values, &value);
+		values += feature_width(&starts->features[f]);
+	}
+}
+
+/* Raise on a key that names no feature. */
+static void
+check_keys(const Starts *starts, const JsonbValue *object)
+{
+	JsonbIterator *iterator = kseg_json_iterate(object);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	while (kseg_json_next_pair(&iterator, &key, &value))
+	{
+		char	   *name = kseg_json_string(&key);
+		int			f = 0;
+
+		while (f < starts->nfeatures &&
+			   strcmp(name, starts->features[f].name) != 0)
+			f++;
+		if (f == starts->nfeatures)
+			kseg_error_no_such_feature("init", name, starts->features,
+									   starts->nfeatures);
+		pfree(name);
+	}
+}
+
+static void
+read_object(const Starts *starts, const JsonbValue *object)
+{
+	double	   *values = starts->values;
+	JsonbValue	value;
+
+	/* the names differ, so equal numbers and no gap mean no other key */
+	for (int f = 0; f < starts->nfeatures; f++)
+	{
+		const KmFeature *feature = &starts->features[f];
+
+		if (!kseg_json_find(object, feature->name, &value))
+			kseg_error_init_missing(starts->centroid, feature->name);
+		read_value(starts, feature, values, &value);
+		values += feature_width(feature);
+	}
+	if (kseg_json_object_length(object) != starts->nfeatures)
+		check_keys(starts, object);
+}
+
+static void
+read_centroids(Starts *starts, const JsonbValue *array)
+{
+	JsonbIterator *iterator = kseg_json_iterate(array);
+	JsonbValue	centroid;
+
+	while (kseg_json_next(&iterator, &centroid))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (kseg_json_array_length(&centroid) >= 0)
+			read_array(starts, &centroid);
+		else if (kseg_json_object_length(&centroid) >= 0)
+			read_object(starts, &centroid);
+		else
+			kseg_error_bad_option("init", "an array of arrays or objects",
+								  psprintf("an array with %s",
+										   kseg_json_describe(&centroid)));
+		starts->centroid++;
+		starts->values += starts->width;
+	}
+}
+
+/* The feature of a model that goes with one of ours. */
+static int
+find_in_model(const KmModel *model, const KmFeature *feature)
+{
+	for (int f = 0; f < model->nfeatures; f++)
+	{
+		if (strcmp(model->features[f].name, feature->name) == 0)
+		{
+			if (model->features[f].kind != feature->kind)
+				kseg_error_init_kind(feature->name);
+			return f;
+		}
+	}
+	kseg_error_init_no_feature(feature->name);
+}
+
+/*
+ * Take over the centroids of a model.  Categories may have come and gone
+ * since it was made: the new ones have share 0, the old ones are left out.
+ */
+static void
+read_model(Starts *starts, const KmModel *model)
+{
+	int			offset = 0;
+
+	if (model->nfeatures != starts->nfeatures)
+		kseg_error_init_features(model->nfeatures, starts->features,
+								 starts->nfeatures);
+	for (int f = 0; f < starts->nfeatures; f++)
+	{
+		const KmFeature *ours = &starts->features[f];
+		int			from = find_in_model(model, ours);
+		const KmFeature *theirs = &model->features[from];
+
+		for (int c = 0; c < feature_width(theirs); c++)
+		{
+			int			to = 0;
+
+			CHECK_FOR_INTERRUPTS();
+			if (ours->kind == KM_CATEGORY)
+				to = km_category_find(ours, theirs->categories[c],
+									  strlen(theirs->categories[c]));
+			if (to < 0)
+				continue;
+			for (int i = 0; i < model->k; i++)
+				starts->values[(size_t) i * starts->width + offset + to] =
+					km_model_value(model, i, from, c);
+		}
+		offset += feature_width(ours);
+	}
+}
+
+double *
+kseg_options_init(KsegOptions *options, const KmFeature *features,
+				  int nfeatures, int *k)
+{
+	Starts		starts = {
+		.features = features,
+		.nfeatures = nfeatures,
+		.centroid = 1
+	};
+	double	   *values;
+	Size		size;
+
+	if (options->init == NULL)
+		return NULL;
+	if (*k != 0 && *k != options->init_k)
+		kseg_error_init_count(options->init_k, *k);
+	*k = options->init_k;
+
+	for (int f = 0; f < nfeatures; f++)
+		starts.width += feature_width(&features[f]);
+	/* at most KM_MAX_K times KM_MAX_WIDTH: no overflow */
+	size = sizeof(double) * starts.width * *k;
+	if (size > (Size) kseg_work_mem * 1024)
+		kseg_error_init_size(*k, starts.width);
+	values = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	starts.values = values;
+
+	if (kseg_json_array_length(options->init) >= 0)
+		read_centroids(&starts, options->init);
+	else
+		read_model(&starts, kseg_model_parse(options->init));
+	return values;
+}

@@ -1,0 +1,308 @@
+/*
+ * kseg.h
+ *		What the parts of the server glue share.
+ *
+ * The glue turns Datums into doubles and back; the mathematics is in
+ * src/core, which it sees through km.h alone.
+ *
+ *		arguments or query columns	-> KsegColumn (column.c, names.c)
+ *		rows						-> KsegIngest (ingest.c)
+ *		jsonb options				-> KsegOptions (options.c)
+ *		KmModel						<-> kseg_model, JSON, jsonb (model_io.c)
+ *		KmModel + values			-> segment (scorer.c)
+ */
+#ifndef KSEG_H
+#define KSEG_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "../core/km.h"
+#include "compat.h"
+
+/* ---- settings (kseg.c) ---- */
+
+extern int	kseg_work_mem;		/* kB */
+extern int	kseg_simd;			/* a KmSimd; a switch for debugging */
+
+/* ---- errors (errors.c): all wording that users meet ---- */
+
+/* Raise the error that goes with a status of the core. */
+pg_noreturn extern void kseg_raise(KmStatus status);
+
+/* ---- the core's host: memory contexts and interrupts (host.c) ---- */
+
+/*
+ * A host whose memory is palloc'd (huge allocations allowed) in the context.
+ * The KmHost lives in the context too.  poll runs CHECK_FOR_INTERRUPTS.
+ */
+extern const KmHost *kseg_host(MemoryContext context);
+
+/* ---- columns: from a Datum to a double (column.c) ---- */
+
+typedef struct KsegDictionary KsegDictionary;	/* category -> code */
+
+typedef struct KsegColumn
+{
+	const char *name;			/* for messages and the model */
+	Oid			type;			/* base type, domains looked through */
+	KmKind		kind;
+	/* the rest is column.c's own */
+	int			read;			/* how to read a Datum */
+	MemoryContext context;
+	KsegDictionary *dictionary; /* categories met so far, NULL before one */
+	struct varlena *fetched;	/* value that kseg_column_text() gave out */
+} KsegColumn;
+
+/*
+ * Set up a column, or raise "column "x" has type y, which kseg cannot use".
+ * The dictionary, if any, grows in the context.  Categories are numbered as
+ * they come.
+ */
+extern void kseg_column_init(KsegColumn *column, const char *name, Oid type,
+							 MemoryContext context);
+
+/*
+ * One value, never null: a finite number, or a category's code.  Raises on
+ * NaN and infinity (naming the column) and beyond KM_MAX_CATEGORIES.
+ * Allocates nothing that outlives the call except in the dictionary.
+ */
+extern double kseg_column_read(KsegColumn *column, Datum value);
+
+/* The same value without a dictionary: the category's text (not
+ * NUL-terminated; valid until the next call). */
+extern const char *kseg_column_text(KsegColumn *column, Datum value,
+									int *length);
+
+/* Sorted categories and the map from codes to them, palloc'd. */
+extern void kseg_column_categories(KsegColumn *column, int *ncategories,
+								   char ***categories, int **recode);
+
+/* "number", "boolean", "moment", "interval", "category" */
+extern const char *kseg_kind_name(KmKind kind);
+
+/* ---- a call's arguments (names.c) ---- */
+
+/*
+ * Names of arguments first .. first + count - 1 (the first is number 0) of an
+ * aggregate's call as EXPLAIN prints them, made distinct; f1 .. fn where there is no plan.
+ * palloc'd in the current context.
+ */
+extern const char **kseg_argument_names(FunctionCallInfo fcinfo, int first,
+										int count);
+/* f1 .. fn */
+extern const char **kseg_numbered_names(int count);
+
+/*
+ * Types of a call's arguments from number "first" of fcinfo on, at least one;
+ * is_array: it is a single float8[].
+ */
+extern Oid *kseg_argument_types(FunctionCallInfo fcinfo, int first,
+								bool *is_array);
+/* whether an argument of an aggregate's call is a constant or parameter */
+extern bool kseg_is_fixed_argument(FunctionCallInfo fcinfo, int argument);
+
+/* ---- options (options.c) ---- */
+
+/*
+ * Options of a fit as the user gave them.  Those that name features or need
+ * the data wait as text until kseg_options_bind().
+ */
+typedef struct KsegOptions
+{
+	KmOptions	core;
+	int			k;				/* 0: not given */
+	Jsonb	   *json;			/* as given, for kseg_info; never NULL */
+	const char *row_weight;		/* column that weighs the row, or NULL */
+	/* the rest is options.c's and init.c's own */
+	JsonbValue *weights;
+	JsonbValue *init;
+	int			init_k;			/* centroids in init */
+	const char *order_by;		/* NULL: by size */
+} KsegOptions;
+
+/*
+ * Parse and check in one go; everything is copied into the current context.
+ * json may be NULL (all defaults).  k: from the call, 0 when the call has
+ * none; it wins only when the options name none, else they must agree.
+ * k_required: an error when neither gives one.
+ */
+extern KsegOptions *kseg_options_parse(Jsonb *json, int k, bool k_required);
+
+/* Check a k that came as an argument. */
+extern void kseg_check_k(int64 k);
+
+/* Names as options and models write them; find: false if there is none. */
+extern const char *kseg_scale_name(KmScale scale);
+extern const char *kseg_distance_name(KmDistance distance);
+extern bool kseg_scale_find(const char *name, KmScale *scale);
+extern bool kseg_distance_find(const char *name, KmDistance *distance);
+/* the same for an argument "method": raises */
+extern KmScale kseg_scale_parse(const char *name);
+
+/* Apply weights and order_by to the features, by name. */
+extern void kseg_options_bind(KsegOptions *options, KmFeature *features,
+							  int nfeatures);
+
+/*
+ * Starting points of option init in km_fit_run's form, k x width, or NULL
+ * (init.c).
+ * After km_fit_begin, when the categories are known.  May set *k: init alone
+ * implies it.
+ */
+extern double *kseg_options_init(KsegOptions *options,
+								 const KmFeature *features, int nfeatures,
+								 int *k);
+
+/* ---- rows into the core (ingest.c) ---- */
+
+typedef struct KsegIngest KsegIngest;
+
+/*
+ * Collect rows of the given columns (names and types; copied).  All memory is
+ * in a context of its own below parent.  options->row_weight is looked up
+ * among the columns and is then no feature.  Raises on no feature, too many,
+ * unsupported types.
+ */
+extern KsegIngest *kseg_ingest_create(MemoryContext parent,
+									  KsegOptions *options, int ncolumns,
+									  const char *const *names,
+									  const Oid *types);
+/* array form: one float8[] whose length the first row sets */
+extern KsegIngest *kseg_ingest_create_array(MemoryContext parent,
+											KsegOptions *options);
+
+/*
+ * Add a row; false when it was skipped because of a null.  The values are
+ * read where they stand: Datum/null pairs, so that an aggregate can pass its
+ * arguments as they are.
+ */
+extern bool kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values);
+extern bool kseg_ingest_add_array(KsegIngest *ingest, Datum array);
+/* count a row as skipped: an array that is null */
+extern void kseg_ingest_skip(KsegIngest *ingest);
+/* the same for a slot's separate arrays; columns[i]: slot column of the
+ * ingest's column i */
+extern bool kseg_ingest_add_slot(KsegIngest *ingest, const Datum *values,
+								 const bool *nulls, const int *columns);
+
+/* so many rows will come, for the error when they do not fit */
+extern void kseg_ingest_expect(KsegIngest *ingest, int64 rows);
+/* raise if that many rows of that many features exceed kseg.work_mem */
+extern void kseg_check_rows(int64 rows, int nfeatures);
+
+extern int64 kseg_ingest_rows(const KsegIngest *ingest);	/* not skipped */
+extern int64 kseg_ingest_skipped(const KsegIngest *ingest);
+
+/*
+ * Scale and sample (km_fit_begin), bind the options.  NULL when there is no
+ * row.  Once only: the rows are changed in place.
+ */
+extern KmFit *kseg_ingest_begin(KsegIngest *ingest);
+extern KmFeature *kseg_ingest_features(KsegIngest *ingest, int *nfeatures);
+
+/*
+ * Fit k segments and make the model; NULL when there is no row.  Raises the
+ * NOTICE on fewer segments than asked and on constant columns (one NOTICE a
+ * statement at most).  k = 0: options->k or init's.  Calls
+ * kseg_ingest_begin() if need be.
+ */
+extern KmModel *kseg_ingest_fit(KsegIngest *ingest, int k);
+
+extern void kseg_ingest_free(KsegIngest *ingest);
+
+/* ---- model values (model_io.c) ---- */
+
+/* A kseg_model Datum made from a model, palloc'd; and back. */
+extern Datum kseg_model_datum(const KmModel *model);
+extern KmModel *kseg_model_open(struct varlena *value, MemoryContext context);
+extern Datum kseg_scaler_datum(const KmModel *scaler);
+extern KmModel *kseg_scaler_open(struct varlena *value,
+								 MemoryContext context);
+
+/* A model from its JSON object, palloc'd; raises on anything else. */
+extern KmModel *kseg_model_parse(const JsonbValue *json);
+
+/* shortest text that reads back as the same double */
+extern void kseg_append_double(StringInfo buffer, double value);
+
+/* ---- scoring (scorer.c) ---- */
+
+/*
+ * A model ready to score rows whose features come in given types, which are
+ * checked against the model's.
+ */
+typedef struct KsegScorer KsegScorer;
+
+/*
+ * The scorer of a call whose argument 0 is the model, not null, and whose
+ * features start at argument "first".  It is kept in fn_extra and made anew
+ * only when the model changed.
+ */
+extern KsegScorer *kseg_scorer_get(FunctionCallInfo fcinfo, int first);
+/* the row type that such a call returns, if it returns one */
+extern TupleDesc kseg_scorer_row_type(FunctionCallInfo fcinfo);
+
+/*
+ * types[i]: type of what will be passed for feature i; a single float8[]
+ * stands for all features.  The model has to live as long.
+ */
+extern KsegScorer *kseg_scorer_create(const KmModel *model, int ntypes,
+									  const Oid *types,
+									  MemoryContext context);
+extern const KmModel *kseg_scorer_model(const KsegScorer *scorer);
+/* false: a null among the values and nulls are skipped */
+extern bool kseg_scorer_score(KsegScorer *scorer, const NullableDatum *values,
+							  KmScore *score);
+/* segment from 1, or 0 for the same case */
+extern int	kseg_scorer_predict(KsegScorer *scorer,
+								const NullableDatum *values);
+
+/* kseg_score's row (predict.c); score is NULL for a row without segment */
+#define KSEG_SCORE_COLUMNS 6
+extern void kseg_score_columns(const KmScore *score, Datum *values,
+							   bool *nulls);
+
+/* ---- queries (query.c) ---- */
+
+typedef struct KsegQuery
+{
+	int			ncolumns;
+	const char **names;			/* all different */
+	Oid		   *types;
+} KsegQuery;
+
+/*
+ * Run a read-only query as the caller, under the active snapshot.  start is
+ * called once with the columns before the first row (they are gone when
+ * this returns), row once a row with the slot's values and nulls, in a
+ * context that is reset after each row.  Both must switch to a context of
+ * theirs for what they keep.  Raises when the text is not one SELECT
+ * (VALUES, TABLE, WITH) or would change data.
+ */
+extern void kseg_query_run(const char *text,
+						   void (*start) (void *arg, const KsegQuery *query),
+						   void (*row) (void *arg, const Datum *values,
+										const bool *nulls),
+						   void *arg);
+
+/* Index of a column, or -1. */
+extern int	kseg_query_column(const KsegQuery *query, const char *name);
+
+/* The column that identifies a query's rows; comes out as text. */
+typedef struct KsegKey
+{
+	int			column;
+	FmgrInfo	output;
+} KsegKey;
+
+/* Raises, with a list of the columns, when there is no such column. */
+extern void kseg_key_init(KsegKey *key, const KsegQuery *query,
+						  const char *name, MemoryContext context);
+extern Datum kseg_key_text(KsegKey *key, const Datum *values,
+						   const bool *nulls, bool *is_null);
+
+#endif							/* KSEG_H */

@@ -1,0 +1,249 @@
+/*
+ * query.c
+ *		Runs the text of a query for the functions that take one.
+ *
+ * The query runs as the caller and sees what the calling statement sees: SPI
+ * in read-only mode takes no snapshot of its own.  It has to be one SELECT
+ * that changes and locks nothing; that is checked on the analysed query,
+ * before anything runs.  Rows go from the executor's slot to the caller's
+ * function without being copied or collected.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "tcop/cmdtag.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "kseg.h"
+
+typedef struct RowReceiver
+{
+	DestReceiver pub;			/* must be first */
+	void		(*row) (void *arg, const Datum *values, const bool *nulls);
+	void	   *arg;
+	MemoryContext context;		/* reset after each row */
+} RowReceiver;
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext caller;
+
+	slot_getallattrs(slot);
+
+	/* what row() leaves behind (a detoasted text, say) dies with the row */
+	caller = MemoryContextSwitchTo(receiver->context);
+	receiver->row(receiver->arg, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(receiver->context);
+
+	return true;
+}
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+/* Does the query lock rows anywhere, views and subqueries included? */
+static bool
+locks_rows(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+
+		if (query->rowMarks != NIL)
+			return true;
+		return query_tree_walker(query, locks_rows, context, 0);
+	}
+	return expression_tree_walker(node, locks_rows, context);
+}
+
+/* Raise unless the plan is one SELECT without side effects of its own. */
+static CachedPlanSource *
+check_plan(SPIPlanPtr plan)
+{
+	List	   *sources = SPI_plan_get_plan_sources(plan);
+	CachedPlanSource *source;
+	Query	   *query;
+
+	if (sources == NIL)
+		kseg_error_query_empty();
+	if (list_length(sources) > 1)
+		kseg_error_query_many(list_length(sources));
+	source = (CachedPlanSource *) linitial(sources);
+
+	/* a rule can make several queries, or none, of a writing statement */
+	if (list_length(source->query_list) != 1)
+		kseg_error_query_writes(GetCommandTagName(source->commandTag));
+	query = linitial_node(Query, source->query_list);
+
+	switch (query->commandType)
+	{
+		case CMD_SELECT:
+			break;
+		case CMD_INSERT:
+		case CMD_UPDATE:
+		case CMD_DELETE:
+		case CMD_MERGE:
+			kseg_error_query_writes(GetCommandTagName(source->commandTag));
+		default:
+			/* the tag of SELECT INTO is that of SELECT */
+			if (source->commandTag == CMDTAG_SELECT)
+				kseg_error_query_writes("SELECT INTO");
+			kseg_error_query_kind(GetCommandTagName(source->commandTag));
+	}
+
+	if (query->hasModifyingCTE)
+		kseg_error_query_writes("WITH");
+	if (locks_rows((Node *) query, NULL))
+		kseg_error_query_locks();
+
+	return source;
+}
+
+static bool
+is_taken(const KsegQuery *query, int count, const char *name, int except)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (i != except && strcmp(query->names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Columns of the result.  Names are made distinct with _2, _3 ..., because
+ * options and models find features by name.
+ */
+static void
+describe_columns(TupleDesc desc, KsegQuery *query)
+{
+	query->ncolumns = desc->natts;
+	query->names = palloc(sizeof(char *) * Max(desc->natts, 1));
+	query->types = palloc(sizeof(Oid) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		query->names[i] = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		query->types[i] = TupleDescAttr(desc, i)->atttypid;
+	}
+
+	for (int i = 1; i < desc->natts; i++)
+	{
+		const char *name = query->names[i];
+
+		if (!is_taken(query, i, name, i))
+			continue;
+		for (int n = 2; is_taken(query, desc->natts, name, i); n++)
+			name = psprintf("%s_%d", query->names[i], n);
+		query->names[i] = name;
+	}
+}
+
+void
+kseg_query_run(const char *text,
+			   void (*start) (void *arg, const KsegQuery *query),
+			   void (*row) (void *arg, const Datum *values,
+							const bool *nulls),
+			   void *arg)
+{
+	RowReceiver receiver = {0};
+	SPIExecuteOptions options = {0};
+	SPIPlanPtr	plan;
+	CachedPlanSource *source;
+	KsegQuery	query;
+	int			result;
+
+	SPI_connect();
+
+	/* the query is run to its end, so it may use workers */
+	plan = SPI_prepare_cursor(text, 0, NULL, CURSOR_OPT_PARALLEL_OK);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s",
+			 SPI_result_code_string(SPI_result));
+	source = check_plan(plan);
+
+	/*
+	 * The columns are known now; whoever does not like them says so before
+	 * the query costs anything.
+	 */
+	describe_columns(source->resultDesc, &query);
+	start(arg, &query);
+
+	receiver.pub.receiveSlot = receive_row;
+	receiver.pub.rStartup = start_rows;
+	receiver.pub.rShutdown = end_rows;
+	receiver.pub.rDestroy = end_rows;
+	receiver.pub.mydest = DestTuplestore;	/* anything SPI does not handle */
+	receiver.row = row;
+	receiver.arg = arg;
+	receiver.context = AllocSetContextCreate(CurrentMemoryContext,
+											 "kseg query row",
+											 ALLOCSET_DEFAULT_SIZES);
+
+	options.read_only = true;
+	options.dest = (DestReceiver *) &receiver;
+	result = SPI_execute_plan_extended(plan, &options);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s",
+			 SPI_result_code_string(result));
+
+	SPI_finish();
+}
+
+/* ---- columns by name ---- */
+
+int
+kseg_query_column(const KsegQuery *query, const char *name)
+{
+	for (int i = 0; i < query->ncolumns; i++)
+	{
+		if (strcmp(query->names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+void
+kseg_key_init(KsegKey *key, const KsegQuery *query, const char *name,
+			  MemoryContext context)
+{
+	Oid			output;
+	bool		is_varlena;
+
+	key->column = kseg_query_column(query, name);
+	if (key->column < 0)
+		kseg_error_query_column("key", name, query->ncolumns,
+								query->names);
+	getTypeOutputInfo(query->types[key->column], &output, &is_varlena);
+	fmgr_info_cxt(output, &key->output, context);
+}
+
+Datum
+kseg_key_text(KsegKey *key, const Datum *values, const bool *nulls,
+			  bool *is_null)
+{
+	*is_null = nulls[key->column];
+	if (*is_null)
+		return (Datum) 0;
+	return CStringGetTextDatum(OutputFunctionCall(&key->output,
+												  values[key->column]));
+}

@@ -1,0 +1,191 @@
+#!/bin/bash
+#
+# setup.sh build|test
+#
+# Sees to it that what is needed to build and demonstrate kseg (build), or to
+# test it too (test), is there; installs from Debian's packages what is not,
+# without a question.  When nothing is missing it does nothing, at once.
+#
+# Servers that are there stay as they are: only missing packages are named to
+# apt, and the packages' scripts may neither make a cluster nor start, stop or
+# restart one.
+
+set -u
+
+goal=${1:-test}
+pg_config=${PG_CONFIG:-pg_config}
+cd "$(dirname "$0")/.." || exit 1
+
+fail()
+{
+	printf '%s\n' "$@" >&2
+	exit 1
+}
+
+# ---- what is missing ----
+
+major()
+{
+	"$pg_config" --version 2>/dev/null |
+		sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'
+}
+
+supported()
+{
+	case $1 in
+		15 | 16 | 17 | 18) true ;;
+		*) false ;;
+	esac
+}
+
+has_server()
+{
+	local bin pgxs headers
+
+	supported "$(major)" || return 1
+	bin=$("$pg_config" --bindir)
+	pgxs=$("$pg_config" --pgxs)
+	headers=$("$pg_config" --includedir-server)
+	[ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] && [ -x "$bin/psql" ] &&
+		[ -f "$pgxs" ] && [ -f "$headers/postgres.h" ]
+}
+
+has_compiler()
+{
+	command -v gcc >/dev/null && [ -f /usr/include/stdlib.h ]
+}
+
+has_sanitizers()
+{
+	case $(gcc -print-file-name=libasan.so 2>/dev/null) in
+		/*) true ;;
+		*) false ;;
+	esac
+}
+
+has_prove()
+{
+	command -v prove >/dev/null && perl -MIPC::Run -MTest::More -e 1 2>/dev/null
+}
+
+has_sklearn()
+{
+	/usr/bin/python3 -c '
+import importlib.util, sys
+sys.exit(importlib.util.find_spec("sklearn") is None)' 2>/dev/null
+}
+
+# The version to install: what pg_config stands for, else that of a server
+# that is there, else the newest that apt has.
+choose_major()
+{
+	local version=$1 server
+
+	if supported "$version"
+	then
+		echo "$version"
+		return
+	fi
+	for version in 18 17 16 15
+	do
+		server=/usr/lib/postgresql/$version/bin/postgres
+		[ -x "$server" ] && echo "$version" && return
+	done
+	for version in 18 17 16 15
+	do
+		apt-cache show "postgresql-server-dev-$version" >/dev/null 2>&1 &&
+			echo "$version" && return
+	done
+}
+
+packages=()
+needs_server=
+if ! has_server
+then
+	[ "$pg_config" = pg_config ] ||
+		fail "$pg_config does not belong to a PostgreSQL 15 to 18 with server and headers."
+	needs_server=yes
+fi
+has_compiler || packages+=(gcc libc6-dev)
+if [ "$goal" = test ]
+then
+	has_compiler && ! has_sanitizers && packages+=(gcc libc6-dev)
+	has_prove || packages+=(perl libipc-run-perl)
+	if compgen -G 'test/sklearn/*.py' >/dev/null && ! has_sklearn
+	then
+		packages+=(python3 python3-sklearn)
+	fi
+fi
+[ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ] || exit 0
+
+# ---- installing it ----
+
+command -v apt-get >/dev/null ||
+	fail "Missing: ${needs_server:+PostgreSQL 15 to 18 with server headers} ${packages[*]}" \
+		"This is no Debian; please install it by hand."
+
+as_root=()
+if [ "$(id -u)" != 0 ]
+then
+	sudo -n true 2>/dev/null ||
+		fail "Packages have to be installed. Please run once, as root or with sudo:" \
+			"  make setup"
+	as_root=(sudo -n)
+fi
+
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+
+# The packages' scripts find these before the real ones.
+mkdir "$scratch/bin"
+for name in invoke-rc.d deb-systemd-invoke
+do
+	cat >"$scratch/bin/$name" <<-END
+		#!/bin/sh
+		case "\$*" in
+			*postgresql*) exit 0 ;;
+		esac
+		for dir in /usr/sbin /usr/bin
+		do
+			[ ! -x \$dir/$name ] || exec \$dir/$name "\$@"
+		done
+	END
+done
+printf '#!/bin/sh\nexit 0\n' >"$scratch/bin/pg_createcluster"
+chmod -R a+rX "$scratch"
+chmod a+x "$scratch"/bin/*
+
+apt()
+{
+	# NEEDRESTART_SUSPEND: needrestart would restart servers whose libraries
+	# changed
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8 \
+		apt-get -q -y -o DPkg::Lock::Timeout=600 \
+		-o DPkg::Path="$scratch/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+		-o Dpkg::Options::=--force-confold \
+		"$@" </dev/null >>"$scratch/log" 2>&1
+}
+
+echo "Installing from Debian's packages what is missing; this can take minutes."
+
+# A source that cannot be reached need not be the one we need.
+apt update || echo "apt-get update failed; trying with what is known"
+
+if [ -n "$needs_server" ]
+then
+	version=$(choose_major "$(major)")
+	[ -n "$version" ] ||
+		fail "$(tail -n 20 "$scratch/log")" \
+			"apt has no postgresql-server-dev-15 (nor 16, 17, 18)."
+	[ -x "/usr/lib/postgresql/$version/bin/postgres" ] ||
+		packages+=("postgresql-$version")
+	packages+=("postgresql-server-dev-$version")
+fi
+
+echo "  ${packages[*]}"
+apt install --no-install-recommends --no-upgrade "${packages[@]}" ||
+	fail "$(tail -n 30 "$scratch/log")" "apt-get could not install ${packages[*]}"
+
+has_server || fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
+has_compiler || fail "gcc is still missing"
