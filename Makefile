@@ -119,7 +119,7 @@ unit_core = $(patsubst src/core/%.c,$(unit_dir)/%.o,$(sort $(wildcard src/core/*
 unit_programs = $(patsubst test/unit/%.c,$(unit_dir)/%,$(sort $(wildcard test/unit/*.c)))
 unit_flags = -std=gnu11 -ffp-contract=off -fno-math-errno -g -O2 -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -MMD -MP \
-	-Wall -Wextra $(COPT)
+	-DKM_POLL_WORK=2000 -Wall -Wextra $(COPT)
 
 unit: unit-programs
 	@test/run.sh unit

@@ -14,7 +14,7 @@ CREATE FUNCTION kseg_fit(
 )
 RETURNS kseg_model
 	AS 'MODULE_PATHNAME', 'kseg_fit_query'
-	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000;
+	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 
 COMMENT ON FUNCTION kseg_fit(text, integer, jsonb) IS
 	'segment the rows of a query; its columns are the features';
@@ -35,7 +35,7 @@ CREATE FUNCTION kseg_elbow(
 RETURNS SETOF record
 	AS 'MODULE_PATHNAME'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
-	COST 100000 ROWS 10;
+	COST 10000 ROWS 10;
 
 COMMENT ON FUNCTION kseg_elbow(text, integer, integer, jsonb) IS
 	'how good each number of segments is for the rows of a query';
@@ -55,7 +55,7 @@ CREATE FUNCTION kseg_segments(
 RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'kseg_segments_model'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
-	COST 100000 ROWS 10000;
+	COST 10000 ROWS 1000;
 
 COMMENT ON FUNCTION kseg_segments(text, text, kseg_model, jsonb) IS
 	'segment of each row of a query by a model; features are found by name';
@@ -63,7 +63,7 @@ COMMENT ON FUNCTION kseg_segments(text, text, kseg_model, jsonb) IS
 CREATE FUNCTION kseg_segments(
 	query text,
 	key text,
-	k integer,
+	k integer DEFAULT NULL,
 	options jsonb DEFAULT NULL,
 	OUT key text,
 	OUT segment integer,
@@ -75,7 +75,7 @@ CREATE FUNCTION kseg_segments(
 RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'kseg_segments_fit'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
-	COST 100000 ROWS 10000;
+	COST 10000 ROWS 1000;
 
 COMMENT ON FUNCTION kseg_segments(text, text, integer, jsonb) IS
 	'segment the rows of a query; all columns but the key are features';
@@ -92,7 +92,7 @@ CREATE FUNCTION kseg_normalize(
 RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'kseg_normalize_query'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
-	COST 100000 ROWS 10000;
+	COST 10000 ROWS 1000;
 
 COMMENT ON FUNCTION kseg_normalize(text, text, text) IS
 	'values of a query and the same scaled, one row for each key and column';

@@ -6,15 +6,24 @@
 CREATE FUNCTION kseg_changed(
 	model kseg_model,
 	run bigint,
-	segment bigint,
-	VARIADIC features "any"
+	VARIADIC segment_and_features "any"
 )
 RETURNS boolean
 	AS 'MODULE_PATHNAME'
-	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000000;
+	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000;
 
-COMMENT ON FUNCTION kseg_changed(kseg_model, bigint, bigint, "any") IS
+COMMENT ON FUNCTION kseg_changed(kseg_model, bigint, "any") IS
 	'part of kseg_apply(): has the row another segment by now?';
+
+-- Not for users either.  The segment of the row that kseg_changed() saw last,
+-- so that an UPDATE of plain tables need not compute it twice.
+CREATE FUNCTION kseg_assigned(run bigint)
+RETURNS integer
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1;
+
+COMMENT ON FUNCTION kseg_assigned(bigint) IS
+	'part of kseg_apply(): the segment that the row gets';
 
 CREATE FUNCTION kseg_apply(
 	model kseg_model,
@@ -28,7 +37,7 @@ CREATE FUNCTION kseg_apply(
 )
 RETURNS record
 	AS 'MODULE_PATHNAME'
-	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000;
+	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 10000;
 
 COMMENT ON FUNCTION kseg_apply(kseg_model, regclass, name, name, text[]) IS
 	'write the segment of every row into a column; only rows that change';

@@ -21,11 +21,21 @@
 /* rounds of numbering until no tie changes hands (see number_segments) */
 #define NUMBER_ROUNDS		10
 
-/* Distances in a segment, in fixed point. */
+/*
+ * A sum in fixed point of 123 bits: with 61, the others' squared distances
+ * would be nothing beside the reach of one row far away.
+ */
+typedef struct FixedSum
+{
+	KmWide		high;			/* of whole parts */
+	KmWide		low;			/* of fractions, in units of 2^-62 */
+} FixedSum;
+
+/* Distances in a segment. */
 typedef struct SegmentSums
 {
-	KmWide		square;			/* weighted squared distances */
-	KmWide		plain;			/* squared distances, each row once */
+	FixedSum	square;			/* weighted squared distances */
+	FixedSum	plain;			/* squared distances, each row once */
 	KmWide		way;			/* distances, each row once */
 } SegmentSums;
 
@@ -310,6 +320,22 @@ own_distances(const KmFit *fit, const double *tile, int nrows,
 	}
 }
 
+static inline void
+add_fixed(FixedSum *sum, int64_t whole, int64_t fraction, int64_t weight)
+{
+	sum->high += (KmWide) whole * weight;
+	sum->low += (KmWide) fraction * weight;
+}
+
+static double
+fixed_value(const FixedSum *sum)
+{
+	KmWide		carry = sum->low >> 62;
+
+	return (double) (sum->high + carry) +
+		(double) (sum->low - (carry << 62)) * 0x1p-62;
+}
+
 /* Over all rows with the centers and segments in fit->lloyd; sums: k of them. */
 static KmStatus
 sum_distances(KmFit *fit, SegmentSums *sums)
@@ -334,13 +360,16 @@ sum_distances(KmFit *fit, SegmentSums *sums)
 			own_distances(fit, tile, nrows, own, square);
 			for (int l = 0; l < nrows; l++)
 			{
-				int64_t		fixed = (int64_t) (square[l] * scale);
+				double		scaled = square[l] * scale;
+				int64_t		whole = (int64_t) scaled;
+				int64_t		fraction = (int64_t)
+					((scaled - (double) whole) * 0x1p62);
 				SegmentSums *to = &sums[own[l]];
 
-				to->plain += fixed;
-				to->square += table->weight_slot < 0 ? fixed :
-					(KmWide) fixed *
-					(int64_t) tile[table->weight_slot * KM_LANES + l];
+				add_fixed(&to->plain, whole, fraction, 1);
+				add_fixed(&to->square, whole, fraction,
+						  table->weight_slot < 0 ? 1 :
+						  (int64_t) tile[table->weight_slot * KM_LANES + l]);
 				to->way += (int64_t) (sqrt(square[l]) * root_scale);
 			}
 		}
@@ -400,18 +429,29 @@ solution_node(const KmSolution *solution)
 	return (Node *) solution;
 }
 
+/* of k segments, in the user's unit of weight */
+static double
+total_inertia(const KmFit *fit, const SegmentSums *sums, int k)
+{
+	FixedSum	total = {0, 0};
+
+	for (int c = 0; c < k; c++)
+	{
+		total.high += sums[c].square.high;
+		total.low += sums[c].square.low;
+	}
+	return fixed_value(&total) / km_fixed_scale(fit->bound) *
+		fit->weight_unit;
+}
+
 /* Distances of what fit->lloyd holds, exactly, and the inertia. */
 static KmStatus
 measure_solution(KmFit *fit, KmSolution *solution)
 {
 	Node	   *node = solution_node(solution);
-	KmWide		total = 0;
 
 	KM_TRY(sum_distances(fit, node->sums));
-	for (int c = 0; c < solution->k; c++)
-		total += node->sums[c].square;
-	solution->inertia = (double) total / km_fixed_scale(fit->bound) *
-		fit->weight_unit;
+	solution->inertia = total_inertia(fit, node->sums, solution->k);
 	return KM_OK;
 }
 
@@ -701,10 +741,14 @@ number_segments(KmFit *fit, const KmSolution *solution)
 	Rank	   *ranks = km_alloc(fit->host, k, sizeof(Rank));
 	int		   *order = km_alloc(fit->host, k, sizeof(int));
 	SegmentSums *sorted = km_alloc(fit->host, k, sizeof(SegmentSums));
+	bool		fresh = fit->in_lloyd == solution;
 	KmStatus	status = ranks == NULL || order == NULL || sorted == NULL ?
 		KM_NO_MEMORY : load_solution(fit, solution);
 	int64_t		moved = 0;
 
+	/* sums may be in the order of an earlier numbering */
+	if (status == KM_OK && !fresh)
+		status = sum_distances(fit, sums);
 	/* from here on it is numbered differently from the solution */
 	fit->in_lloyd = NULL;
 	for (int round = 0; status == KM_OK && round < NUMBER_ROUNDS; round++)
@@ -733,7 +777,6 @@ describe_segments(KmFit *fit, const SegmentSums *sums, KmModel *model)
 	KmLloyd    *lloyd = &fit->lloyd;
 	double		scale = km_fixed_scale(fit->bound);
 	double		root_scale = km_fixed_scale(sqrt(fit->bound));
-	KmWide		total = 0;
 
 	model->segments = km_alloc_zero(fit->host, lloyd->k, sizeof(KmSegment));
 	if (model->segments == NULL)
@@ -743,16 +786,16 @@ describe_segments(KmFit *fit, const SegmentSums *sums, KmModel *model)
 		KmSegment  *segment = &model->segments[c];
 		double		n = lloyd->size[c] > 0 ? (double) lloyd->size[c] : 1;
 		double		mean = (double) sums[c].way / root_scale / n;
-		double		square = (double) sums[c].plain / scale / n;
+		double		square = fixed_value(&sums[c].plain) / scale / n;
 		double		variance = square - mean * mean;
 
-		total += sums[c].square;
 		segment->size = lloyd->size[c];
 		segment->weight = (double) lloyd->weight[c] * fit->weight_unit;
-		segment->inertia = (double) sums[c].square / scale * fit->weight_unit;
+		segment->inertia = fixed_value(&sums[c].square) / scale *
+			fit->weight_unit;
 		segment->reach = mean + 3 * sqrt(variance > 0 ? variance : 0);
 	}
-	model->inertia = (double) total / scale * fit->weight_unit;
+	model->inertia = total_inertia(fit, sums, lloyd->k);
 	return KM_OK;
 }
 

@@ -21,9 +21,12 @@
 
 /*
  * Work between two polls, in multiply-adds: about 5 ms with the slowest
- * kernel, so that a cancel never waits for a whole pass.
+ * kernel, so that a cancel never waits for a whole pass.  Unit tests poll more
+ * often, so that small data sets are stopped everywhere.
  */
+#ifndef KM_POLL_WORK
 #define KM_POLL_WORK	(4 * 1000 * 1000)
+#endif
 
 /* hosts align to 8 bytes, as palloc does; without this gcc assumes 16 */
 typedef __int128 KmWide __attribute__((aligned(8)));
@@ -224,6 +227,8 @@ extern double km_position(const KmFeature *feature, double x);
 /* the same before rounding, for cosine */
 extern double km_position_raw(const KmFeature *feature, double x);
 extern double km_round_to_grid(double v, int grid);
+/* cosine: set a row of n positions to length 1; its length before */
+extern double km_normalize(double *lane, int stride, int n);
 #define KM_COSINE_GRID	50
 
 /* features' statistics, clipping, scaling in place (scale.c) */

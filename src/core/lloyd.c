@@ -452,20 +452,10 @@ farthest_row(KmLloyd *lloyd, int64_t *row)
 static inline double
 divide_sum(KmWide sum, int64_t weight)
 {
-	int64_t		rest;
-	int64_t		whole;
+	int64_t		whole = (int64_t) ((double) sum / (double) weight);
+	/* a few times weight at most, whatever the division's rounding */
+	int64_t		rest = (int64_t) (sum - (KmWide) whole * weight);
 
-	/* 64-bit division is several times as fast */
-	if (sum == (int64_t) sum)
-	{
-		whole = (int64_t) sum / weight;
-		rest = (int64_t) sum % weight;
-	}
-	else
-	{
-		whole = (int64_t) (sum / weight);
-		rest = (int64_t) (sum % weight);
-	}
 	return (double) whole + (double) rest / (double) weight;
 }
 

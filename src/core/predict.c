@@ -191,8 +191,6 @@ place_slowly(const KmPredictor *p, const double *values)
 {
 	int			nnum = p->space.nnum;
 	bool		cosine = p->space.cosine;
-	double		square = 0;
-	double		length;
 
 	for (int s = 0; s < nnum; s++)
 	{
@@ -207,12 +205,9 @@ place_slowly(const KmPredictor *p, const double *values)
 		}
 		p->lane[s] = cosine ? km_position_raw(feature, x) :
 			km_position(feature, x);
-		square += p->lane[s] * p->lane[s];
 	}
-	length = sqrt(square);
-	for (int s = 0; s < nnum && cosine; s++)
-		p->lane[s] = length > 0 ?
-			km_round_to_grid(p->lane[s] / length, KM_COSINE_GRID) : 0;
+	if (cosine)
+		(void) km_normalize(p->lane, 1, nnum);
 	return true;
 }
 
@@ -285,20 +280,21 @@ void
 km_score_position(const KmPredictor *p, const double *lane, int stride,
 				  KmScore *score)
 {
-	double		best = INFINITY;
+	double		best;
 	double		next = INFINITY;
 
+	measure_row(p, lane, stride);
+	best = p->distances[0];
 	score->segment = 0;
 	score->second = -1;
-	measure_row(p, lane, stride);
-	for (int c = 0; c < p->model->k; c++)
+	for (int c = 1; c < p->model->k; c++)
 	{
 		double		d = p->distances[c];
 
 		if (d < best)
 		{
 			next = best;
-			score->second = c == 0 ? -1 : score->segment;
+			score->second = score->segment;
 			best = d;
 			score->segment = c;
 		}

@@ -270,6 +270,9 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 	double		total;
 	double		same = 0;
 
+	/* every value is missing, and there is none to fill in */
+	if (feature->ncategories == 0)
+		return KM_NO_ROWS;
 	feature->counts = km_alloc_zero(table->host, feature->ncategories,
 									sizeof(int64_t));
 	if (feature->counts == NULL)
@@ -465,16 +468,9 @@ normalize_block(ScaleState *state, const KmBlock *block)
 	for (int i = 0; i < block->nrows; i++)
 	{
 		double	   *lane = km_tile(table, block, i / KM_LANES) + i % KM_LANES;
-		double		square = 0;
-		double		length;
 
-		for (int s = 0; s < table->nnum; s++)
-			square += lane[s * KM_LANES] * lane[s * KM_LANES];
-		length = sqrt(square);
-		lane[table->length_slot * KM_LANES] = length;
-		for (int s = 0; s < table->nnum; s++)
-			lane[s * KM_LANES] = length > 0 ?
-				km_round_to_grid(lane[s * KM_LANES] / length, KM_COSINE_GRID) : 0;
+		lane[table->length_slot * KM_LANES] =
+			km_normalize(lane, KM_LANES, table->nnum);
 	}
 	return km_poll(&state->poll, (double) block->nrows * table->nnum * 4) ?
 		KM_OK : KM_CANCELLED;

@@ -5,6 +5,7 @@
  * The fit scales whole tiles in place (scale.c) and prediction one value; both
  * go through the functions here, so that they cannot disagree by a bit.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -153,6 +154,44 @@ double
 km_position(const KmFeature *feature, double x)
 {
 	return km_round_to_grid(km_position_raw(feature, x), feature->grid);
+}
+
+/*
+ * Rows whose squares leave double's range are brought near 1 first: only
+ * their direction matters.
+ */
+double
+km_normalize(double *lane, int stride, int n)
+{
+	double		square = 0;
+	double		largest = 0;
+	double		length;
+	int			exponent = 0;
+
+	for (int s = 0; s < n; s++)
+		square += lane[s * stride] * lane[s * stride];
+	if (!(square > 0x1p-900 && square < INFINITY))
+	{
+		for (int s = 0; s < n; s++)
+		{
+			double	   *v = lane + s * stride;
+
+			*v = fabs(*v) < DBL_MAX ? *v : copysign(DBL_MAX, *v);
+			largest = fabs(*v) > largest ? fabs(*v) : largest;
+		}
+		(void) frexp(largest, &exponent);
+		square = 0;
+		for (int s = 0; s < n; s++)
+		{
+			lane[s * stride] = ldexp(lane[s * stride], -exponent);
+			square += lane[s * stride] * lane[s * stride];
+		}
+	}
+	length = sqrt(square);
+	for (int s = 0; s < n; s++)
+		lane[s * stride] = length > 0 ?
+			km_round_to_grid(lane[s * stride] / length, KM_COSINE_GRID) : 0;
+	return exponent == 0 ? length : ldexp(length, exponent);
 }
 
 double

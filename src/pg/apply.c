@@ -17,6 +17,7 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
@@ -39,27 +40,45 @@
 
 PG_FUNCTION_INFO_V1(kseg_apply);
 PG_FUNCTION_INFO_V1(kseg_changed);
+PG_FUNCTION_INFO_V1(kseg_assigned);
 
-/* ---- running UPDATEs and the condition that counts for them ---- */
+/* ---- running UPDATEs, and what they call ---- */
 
 /*
  * A kseg_apply() whose UPDATE is running.  A trigger of the table may run
- * another one, so there is a stack of them; kseg_changed() is told by number
- * which one it belongs to.  Numbers are not used again: one that is not on
- * the stack is over, or was made up.
+ * another one, so there is a stack of them; the functions that the UPDATE
+ * calls are told by number which one they belong to.  Numbers are not used
+ * again: one that is not on the stack is over, or was made up.
  */
 typedef struct ApplyRun
 {
+	/* set once */
 	int64		number;
 	struct ApplyRun *outer;
+	Oid			segment_type;	/* of the column: int2, int4 or int8 */
+	bool		uses_assigned;	/* the UPDATE calls kseg_assigned() */
 	MemoryContext executor;		/* of the UPDATE itself; NULL before a row */
+
+	/* changes while running */
 	int64		scored;
 	int64		unassigned;
-	bool		last_is_scored; /* the last row counted */
+	int			segment;		/* of the last row seen, 0 for none */
+	bool		is_seen;		/* kseg_assigned() may ask for it */
+	bool		is_awaited;		/* kseg_assigned() has to ask for it */
 } ApplyRun;
 
 static ApplyRun *running = NULL;
 static int64 last_number = 0;
+
+static inline ApplyRun *
+find_run(int64 number)
+{
+	ApplyRun   *run = running;
+
+	while (run != NULL && run->number != number)
+		run = run->outer;
+	return run;
+}
 
 /*
  * Count a row as one with or without a segment.
@@ -69,23 +88,38 @@ static int64 last_number = 0;
  * its old version.  It replaces that one in the counts.
  */
 static inline void
-count_row(ApplyRun *run, MemoryContext executor, bool is_scored)
+count_row(ApplyRun *run, MemoryContext executor, int segment)
 {
 	if (unlikely(run->executor == NULL))
 		run->executor = executor;
 	if (unlikely(run->executor != executor))
 	{
-		if (run->last_is_scored)
+		if (run->segment != 0)
 			run->scored--;
 		else
 			run->unassigned--;
 	}
 
-	if (is_scored)
+	if (segment != 0)
 		run->scored++;
 	else
 		run->unassigned++;
-	run->last_is_scored = is_scored;
+	run->segment = segment;
+	run->is_seen = true;
+}
+
+static inline int64
+read_segment(Datum value, Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return DatumGetInt64(value);
+	}
 }
 
 #define CHANGED_RUN		1
@@ -94,30 +128,58 @@ count_row(ApplyRun *run, MemoryContext executor, bool is_scored)
 
 /*
  * kseg_changed(model, run, segment, features...): would the model give the
- * row another segment than it has?
+ * row another segment than it has?  The segment is one of the "any" arguments
+ * so that it comes without a cast.
  */
 Datum
 kseg_changed(PG_FUNCTION_ARGS)
 {
-	ApplyRun   *run = running;
+	ApplyRun   *run = NULL;
 	KsegScorer *scorer;
 	int			segment;
+	bool		is_changed;
 
-	while (run != NULL &&
-		   (PG_ARGISNULL(CHANGED_RUN) ||
-			run->number != PG_GETARG_INT64(CHANGED_RUN)))
-		run = run->outer;
+	if (!PG_ARGISNULL(CHANGED_RUN))
+		run = find_run(PG_GETARG_INT64(CHANGED_RUN));
 	if (run == NULL || PG_ARGISNULL(0))
-		kseg_error_changed_alone();
+		kseg_error_apply_only("kseg_changed");
+	if (unlikely(run->is_awaited))
+		elog(ERROR, "kseg_apply() met a plan that does not go row by row");
 
+	/* this also makes sure that there are so many arguments */
 	scorer = kseg_scorer_get(fcinfo, CHANGED_FEATURE);
 	segment = kseg_scorer_predict(scorer, &fcinfo->args[CHANGED_FEATURE]);
-	count_row(run, fcinfo->flinfo->fn_mcxt, segment != 0);
+	count_row(run, fcinfo->flinfo->fn_mcxt, segment);
 
 	if (PG_ARGISNULL(CHANGED_SEGMENT))
-		PG_RETURN_BOOL(segment != 0);
-	PG_RETURN_BOOL(segment == 0 ||
-				   segment != PG_GETARG_INT64(CHANGED_SEGMENT));
+		is_changed = segment != 0;
+	else
+		is_changed = segment == 0 ||
+			segment != read_segment(PG_GETARG_DATUM(CHANGED_SEGMENT),
+									run->segment_type);
+	run->is_awaited = is_changed && run->uses_assigned;
+	PG_RETURN_BOOL(is_changed);
+}
+
+/*
+ * kseg_assigned(run): the segment of the row that kseg_changed() saw last, so
+ * that it need not be computed again.  See goes_row_by_row().
+ */
+Datum
+kseg_assigned(PG_FUNCTION_ARGS)
+{
+	ApplyRun   *run = PG_ARGISNULL(0) ? NULL : find_run(PG_GETARG_INT64(0));
+
+	if (run == NULL || !run->uses_assigned)
+		kseg_error_apply_only("kseg_assigned");
+	if (!run->is_seen)
+		elog(ERROR, "kseg_apply() met a plan that does not go row by row");
+
+	run->is_seen = false;
+	run->is_awaited = false;
+	if (run->segment == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(run->segment);
 }
 
 /* ---- the target ---- */
@@ -127,8 +189,10 @@ typedef struct ApplyTarget
 	Oid			relation;
 	const char *name;			/* qualified and quoted */
 	const char *segment;		/* column, quoted */
+	Oid			segment_type;	/* domains looked through */
 	const char *distance;		/* column, quoted; NULL when not asked for */
 	const char *distance_type;	/* as in a cast */
+	bool		is_plain;		/* see goes_row_by_row() */
 } ApplyTarget;
 
 /* A plain column of the relation, or an error. */
@@ -154,30 +218,51 @@ check_privilege(Oid relation, AttrNumber column)
 					   get_rel_name(relation));
 }
 
-static void
+static Oid
 check_segment_type(const char *column, Oid type)
 {
-	switch (getBaseType(type))
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			return;
-	}
-	kseg_error_segment_type(column, type);
+	Oid			base = getBaseType(type);
+
+	if (base != INT2OID && base != INT4OID && base != INT8OID)
+		kseg_error_segment_type(column, type);
+	return base;
 }
 
 static void
 check_distance_type(const char *column, Oid type)
 {
-	switch (getBaseType(type))
+	Oid			base = getBaseType(type);
+
+	if (base != FLOAT4OID && base != FLOAT8OID && base != NUMERICOID)
+		kseg_error_distance_type(column, type);
+}
+
+/*
+ * Does an UPDATE of the target check the condition of a row and make its new
+ * version before it looks at another row?
+ *
+ * Over tables of our own it is a scan, or several one after the other, with
+ * nothing above that could collect rows.  Views, rules, row-level security
+ * and foreign tables may make other plans.
+ */
+static bool
+goes_row_by_row(Oid relation)
+{
+	Relation	rel = relation_open(relation, NoLock);
+	bool		result = !rel->rd_rel->relhasrules &&
+		!rel->rd_rel->relrowsecurity;
+	ListCell   *cell;
+
+	relation_close(rel, NoLock);
+	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
 	{
-		case FLOAT4OID:
-		case FLOAT8OID:
-		case NUMERICOID:
-			return;
+		char		relkind = get_rel_relkind(lfirst_oid(cell));
+
+		if (relkind != RELKIND_RELATION &&
+			relkind != RELKIND_PARTITIONED_TABLE)
+			result = false;
 	}
-	kseg_error_distance_type(column, type);
+	return result;
 }
 
 /* Check and lock the target; the lock is the one that its UPDATE takes. */
@@ -201,13 +286,15 @@ open_target(ApplyTarget *target, Oid relation, const char *segment,
 	relation_close(relation_open(relation, RowExclusiveLock), NoLock);
 
 	target->relation = relation;
+	target->is_plain = relkind != RELKIND_VIEW && goes_row_by_row(relation);
 	schema = get_namespace_name(get_rel_namespace(relation));
 	target->name = quote_qualified_identifier(schema,
 											  get_rel_name(relation));
 
 	/* only now nobody can alter the columns any more */
 	column = find_column(relation, segment);
-	check_segment_type(segment, get_atttype(relation, column));
+	target->segment_type =
+		check_segment_type(segment, get_atttype(relation, column));
 	target->segment = quote_identifier(segment);
 
 	target->distance = NULL;
@@ -244,18 +331,26 @@ columns_of_features(const KmModel *model, Oid relation)
 	return expressions;
 }
 
+typedef struct GivenExpression
+{
+	int			number;			/* in "features", from 1 */
+	const char *text;
+} GivenExpression;
+
 /* A syntax error is at a place in the expression, not in the whole query. */
 static void
 locate_syntax_error(void *arg)
 {
+	GivenExpression *expression = arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery((const char *) arg);
+		internalerrquery(expression->text);
 	}
+	errcontext("element %d of \"features\"", expression->number);
 }
 
 /*
@@ -263,7 +358,7 @@ locate_syntax_error(void *arg)
  * the rest of a SELECT, "1), (2" or "a FROM t", is not.
  */
 static bool
-is_expression(const char *text)
+is_expression(GivenExpression *expression)
 {
 	ErrorContextCallback callback;
 	List	   *parsed;
@@ -272,10 +367,10 @@ is_expression(const char *text)
 	ResTarget  *target;
 
 	callback.callback = locate_syntax_error;
-	callback.arg = (void *) text;
+	callback.arg = expression;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	parsed = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	parsed = raw_parser(expression->text, RAW_PARSE_PLPGSQL_EXPR);
 	error_context_stack = callback.previous;
 
 	select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
@@ -319,14 +414,14 @@ given_expressions(const KmModel *model, ArrayType *features, int *count)
 	expressions = palloc(sizeof(char *) * *count);
 	for (int i = 0; i < *count; i++)
 	{
-		char	   *expression;
+		GivenExpression expression = {.number = i + 1};
 
 		if (nulls[i])
 			kseg_error_features_shape();
-		expression = TextDatumGetCString(elements[i]);
-		if (!is_expression(expression))
-			kseg_error_features_expression(i + 1, expression);
-		expressions[i] = psprintf("(\n%s\n)", expression);
+		expression.text = TextDatumGetCString(elements[i]);
+		if (!is_expression(&expression))
+			kseg_error_features_expression(i + 1, expression.text);
+		expressions[i] = psprintf("(\n%s\n)", expression.text);
 	}
 	return expressions;
 }
@@ -365,8 +460,12 @@ make_update(const ApplyTarget *target, Oid schema_id, const char *features)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s SET %s = %s.kseg_predict($1, %s)",
-					 target->name, target->segment, schema, features);
+	appendStringInfo(&sql, "UPDATE %s SET %s = ", target->name,
+					 target->segment);
+	if (target->is_plain)
+		appendStringInfo(&sql, "%s.kseg_assigned($2)", schema);
+	else
+		appendStringInfo(&sql, "%s.kseg_predict($1, %s)", schema, features);
 	if (target->distance != NULL)
 		appendStringInfo(&sql, ", %s = (%s.kseg_score($1, %s)).distance",
 						 target->distance, schema, features);
@@ -385,43 +484,34 @@ make_update(const ApplyTarget *target, Oid schema_id, const char *features)
 
 /* ---- whose functions the statement calls ---- */
 
-typedef struct OwnFunction
-{
-	const char *name;
-	int			nfixed;			/* arguments before the features */
-	Oid			id;
-} OwnFunction;
-
 typedef struct OwnFunctions
 {
 	Oid			schema;
-	OwnFunction functions[3];
+	Oid			ids[4];
 } OwnFunctions;
+
+static const char *const own_names[] = {
+	"kseg_predict", "kseg_score", "kseg_changed", "kseg_assigned"
+};
 
 static void
 find_own_functions(OwnFunctions *own, Oid schema, Oid model_type)
 {
-	static const OwnFunction functions[] = {
-		{"kseg_predict", 1, InvalidOid},
-		{"kseg_score", 1, InvalidOid},
-		{"kseg_changed", 3, InvalidOid},
+	const Oid	types[][3] = {
+		{model_type, ANYOID},
+		{model_type, ANYOID},
+		{model_type, INT8OID, ANYOID},
+		{INT8OID},
 	};
+	static const int ntypes[] = {2, 2, 3, 1};
 
-	StaticAssertStmt(lengthof(functions) == lengthof(own->functions),
-					 "one entry for each function");
 	own->schema = schema;
-	for (int i = 0; i < lengthof(functions); i++)
+	for (int i = 0; i < (int) lengthof(own_names); i++)
 	{
-		OwnFunction *function = &own->functions[i];
-		Oid			types[] = {model_type, INT8OID, INT8OID, ANYOID};
-		List	   *name;
+		List	   *name = list_make2(makeString(get_namespace_name(schema)),
+									  makeString(pstrdup(own_names[i])));
 
-		*function = functions[i];
-		types[function->nfixed] = ANYOID;
-		name = list_make2(makeString(get_namespace_name(schema)),
-						  makeString(pstrdup(function->name)));
-		function->id = LookupFuncName(name, function->nfixed + 1, types,
-									  false);
+		own->ids[i] = LookupFuncName(name, ntypes[i], types[i], false);
 	}
 }
 
@@ -446,10 +536,9 @@ check_functions(Node *node, void *context)
 		Oid			id = ((FuncExpr *) node)->funcid;
 		const char *name = get_func_name(id);
 
-		for (int i = 0; i < lengthof(own->functions); i++)
+		for (int i = 0; i < (int) lengthof(own_names); i++)
 		{
-			if (id != own->functions[i].id &&
-				strcmp(name, own->functions[i].name) == 0)
+			if (id != own->ids[i] && strcmp(name, own_names[i]) == 0)
 				kseg_error_function_hidden(id);
 		}
 	}
@@ -457,6 +546,14 @@ check_functions(Node *node, void *context)
 }
 
 /* ---- running it ---- */
+
+/* Turn a setting off until the GUC level ends. */
+static void
+set_off(const char *setting)
+{
+	(void) set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
 
 /* Run the UPDATE; the counts are in "run", the result is rows changed. */
 static int64
@@ -483,13 +580,11 @@ run_update(const char *sql, Oid model_type, Datum model,
 		(void) check_functions((Node *) source->query_list, own);
 	}
 
-	/*
-	 * Two write-backs to a large table that start in the middle of it, each
-	 * at another place, would deadlock.
-	 */
 	guc_level = NewGUCNestLevel();
-	(void) set_config_option("synchronize_seqscans", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* two at a time that start within a large table would soon deadlock */
+	set_off("synchronize_seqscans");
+	/* kseg_changed()'s COST is for its place among conditions, not for this */
+	set_off("jit");
 
 	run->number = ++last_number;
 	run->outer = running;
@@ -521,7 +616,7 @@ check_arguments(FunctionCallInfo fcinfo)
 {
 	static const char *const names[] = {"model", "target", "segment_column"};
 
-	for (int i = 0; i < lengthof(names); i++)
+	for (int i = 0; i < (int) lengthof(names); i++)
 	{
 		if (PG_ARGISNULL(i))
 			kseg_error_null_argument(names[i]);
@@ -565,6 +660,8 @@ kseg_apply(PG_FUNCTION_ARGS)
 	sql = make_update(&target, schema,
 					  join_features(model, expressions, count));
 	find_own_functions(&own, schema, argument_types[0]);
+	run.segment_type = target.segment_type;
+	run.uses_assigned = target.is_plain;
 	values[1] = Int64GetDatum(run_update(sql, argument_types[0],
 										 PG_GETARG_DATUM(0), &own, &run));
 	values[0] = Int64GetDatum(run.scored);

@@ -811,7 +811,7 @@ kseg_error_query_column(const char *what, const char *name, int ncolumns,
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("query has no column \"%s\" for the %s", name, what),
+			 errmsg("query has no column \"%s\", which is %s", name, what),
 			 ncolumns > 0 ?
 			 errhint("The query's columns are %s.", list.data) :
 			 errhint("The query has no columns.")));
@@ -995,9 +995,9 @@ kseg_error_function_hidden(Oid function)
 }
 
 void
-kseg_error_changed_alone(void)
+kseg_error_apply_only(const char *function)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("kseg_changed() can only be called by kseg_apply()")));
+			 errmsg("%s() can only be called by kseg_apply()", function)));
 }

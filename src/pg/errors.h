@@ -170,7 +170,7 @@ pg_noreturn extern void kseg_error_query_many(int nstatements);
 pg_noreturn extern void kseg_error_query_kind(const char *command);
 pg_noreturn extern void kseg_error_query_writes(const char *command);
 pg_noreturn extern void kseg_error_query_locks(void);
-/* what the query has no column for: "key" or "feature" */
+/* what the column would be: "the key" */
 pg_noreturn extern void kseg_error_query_column(const char *what,
 												const char *name,
 												int ncolumns,
@@ -207,6 +207,6 @@ pg_noreturn extern void kseg_error_features_expression(int element,
 pg_noreturn extern void kseg_error_apply_wide(const KmModel *model,
 											  int feature, int limit);
 pg_noreturn extern void kseg_error_function_hidden(Oid function);
-pg_noreturn extern void kseg_error_changed_alone(void);
+pg_noreturn extern void kseg_error_apply_only(const char *function);
 
 #endif							/* KSEG_ERRORS_H */

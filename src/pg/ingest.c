@@ -13,9 +13,9 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "portability/instr_time.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 
+#include "elements.h"
 #include "errors.h"
 #include "json.h"
 #include "kseg.h"
@@ -299,26 +299,22 @@ bool
 kseg_ingest_add_array(KsegIngest *ingest, Datum datum)
 {
 	ArrayType  *array = DatumGetArrayTypeP(datum);
-	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	const float8 *element = (const float8 *) ARR_DATA_PTR(array);
-	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	KsegElements elements;
 	bool		added;
 
-	Assert(ARR_ELEMTYPE(array) == FLOAT8OID);
-	if (ARR_NDIM(array) > 1)
-		kseg_error_array_shape(ARR_NDIM(array));
+	kseg_elements_open(&elements, array);
 	if (ingest->rows == NULL)
-		start_array(ingest, length);
-	if (length != ingest->ncolumns)
-		kseg_error_array_length(length, ingest->ncolumns);
+		start_array(ingest, elements.length);
+	if (elements.length != ingest->ncolumns)
+		kseg_error_array_length(elements.length, ingest->ncolumns);
 
-	for (int i = 0; i < length; i++)
+	for (int i = 0; i < elements.length; i++)
 	{
-		/* nulls take no place in the data */
-		ingest->row[i].isnull = bitmap != NULL &&
-			(bitmap[i / 8] & (1 << (i % 8))) == 0;
+		float8		value;
+
+		ingest->row[i].isnull = !kseg_elements_next(&elements, &value);
 		if (!ingest->row[i].isnull)
-			ingest->row[i].value = Float8GetDatum(*element++);
+			ingest->row[i].value = Float8GetDatum(value);
 	}
 	added = kseg_ingest_add(ingest, ingest->row);
 

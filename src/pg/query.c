@@ -231,7 +231,7 @@ kseg_key_init(KsegKey *key, const KsegQuery *query, const char *name,
 
 	key->column = kseg_query_column(query, name);
 	if (key->column < 0)
-		kseg_error_query_column("key", name, query->ncolumns,
+		kseg_error_query_column("the key", name, query->ncolumns,
 								query->names);
 	getTypeOutputInfo(query->types[key->column], &output, &is_varlena);
 	fmgr_info_cxt(output, &key->output, context);

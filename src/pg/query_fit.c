@@ -76,7 +76,7 @@ starts_as_query(const char *text)
 
 	while (scanner_isspace(*text) || *text == '(')
 		text++;
-	for (int i = 0; i < lengthof(words); i++)
+	for (int i = 0; i < (int) lengthof(words); i++)
 	{
 		if (pg_strncasecmp(text, words[i], strlen(words[i])) == 0)
 			return true;

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "elements.h"
 #include "errors.h"
 #include "kseg.h"
 
@@ -173,26 +174,23 @@ convert_array(const ScaleCall *call, ArrayType *array,
 			  double (*convert) (const KmFeature *feature, double x))
 {
 	const KmModel *scaler = call->scaler;
-	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	const float8 *element = (const float8 *) ARR_DATA_PTR(array);
-	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	KsegElements elements;
 
-	if (ARR_NDIM(array) > 1)
-		kseg_error_array_shape(ARR_NDIM(array));
-	if (length != scaler->nfeatures)
-		kseg_error_scaler_count(length, scaler->features, scaler->nfeatures);
-	for (int f = 0; f < length; f++)
+	kseg_elements_open(&elements, array);
+	if (elements.length != scaler->nfeatures)
+		kseg_error_scaler_count(elements.length, scaler->features,
+								scaler->nfeatures);
+	for (int f = 0; f < elements.length; f++)
 	{
 		const KmFeature *feature = &scaler->features[f];
+		float8		x;
 
-		/* nulls take no place in the data */
-		call->nulls[f] = bitmap != NULL &&
-			(bitmap[f / 8] & (1 << (f % 8))) == 0;
+		call->nulls[f] = !kseg_elements_next(&elements, &x);
 		if (call->nulls[f])
 			continue;
-		if (!isfinite(*element))
-			kseg_error_not_finite(feature->name, *element);
-		call->values[f] = check_range(feature, convert(feature, *element++));
+		if (!isfinite(x))
+			kseg_error_not_finite(feature->name, x);
+		call->values[f] = check_range(feature, convert(feature, x));
 	}
 	return make_result(call);
 }

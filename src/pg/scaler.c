@@ -10,13 +10,11 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "libpq/pqformat.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
 #include "utils/memutils.h"
 
+#include "elements.h"
 #include "errors.h"
 #include "kseg.h"
 
@@ -169,26 +167,18 @@ static ScalerState *
 add_array(ScalerState *state, MemoryContext parent, KmScale scale,
 		  ArrayType *array)
 {
-	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	const float8 *element = (const float8 *) ARR_DATA_PTR(array);
-	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	KsegElements elements;
 
-	if (ARR_NDIM(array) > 1)
-		kseg_error_array_shape(ARR_NDIM(array));
+	kseg_elements_open(&elements, array);
 	if (state == NULL)
-		state = start_array(parent, scale, length);
-	if (length != state->nfeatures)
-		kseg_error_array_length(length, state->nfeatures);
-	for (int f = 0; f < length; f++)
+		state = start_array(parent, scale, elements.length);
+	if (elements.length != state->nfeatures)
+		kseg_error_array_length(elements.length, state->nfeatures);
+	for (int f = 0; f < elements.length; f++)
 	{
-		/* nulls take no place in the data */
-		if (bitmap != NULL && (bitmap[f / 8] & (1 << (f % 8))) == 0)
-		{
+		if (!kseg_elements_next(&elements, &state->row[f]))
 			state->row[f] = NAN;
-			continue;
-		}
-		state->row[f] = *element++;
-		if (!isfinite(state->row[f]))
+		else if (!isfinite(state->row[f]))
 			kseg_error_not_finite(state->names[f], state->row[f]);
 	}
 	check_status(km_stats_add(state->stats, state->row));

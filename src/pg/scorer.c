@@ -49,9 +49,9 @@ struct KsegScorer
 	KmPredictor *predictor;
 	int			nfeatures;
 	bool		skips_nulls;
-	bool		is_array;		/* one argument, float8[]; else, one a feature: */
-	uint8	   *methods;		/* ReadMethod */
-	KsegColumn *columns;
+	bool		is_array;		/* one argument, float8[] */
+	uint8	   *methods;		/* ReadMethod of each feature, if no array */
+	KsegColumn *columns;		/* likewise */
 
 	/* the row being scored */
 	double	   *values;
@@ -157,7 +157,8 @@ kseg_scorer_model(const KsegScorer *scorer)
 
 /* ---- reading a row ---- */
 
-static int
+/* apart, so that its variable's address does not burden the others */
+static pg_noinline int
 find_category(KsegScorer *scorer, int f, Datum value)
 {
 	int			length;
@@ -168,11 +169,11 @@ find_category(KsegScorer *scorer, int f, Datum value)
 }
 
 static pg_attribute_always_inline double
-read_value(KsegScorer *scorer, int f, Datum value)
+read_value(KsegScorer *scorer, ReadMethod method, int f, Datum value)
 {
 	double		number;
 
-	switch ((ReadMethod) scorer->methods[f])
+	switch (method)
 	{
 		case READ_INT2:
 			return (double) DatumGetInt16(value);
@@ -255,19 +256,25 @@ read_array(KsegScorer *scorer, const NullableDatum *argument)
 static pg_attribute_always_inline bool
 read_row(KsegScorer *scorer, const NullableDatum *arguments)
 {
+	/* in variables, or they would be fetched for each value again */
+	int			nfeatures = scorer->nfeatures;
+	const uint8 *methods = scorer->methods;
+	double	   *values = scorer->values;
+
 	if (unlikely(scorer->is_array))
 		return read_array(scorer, arguments);
 
-	for (int f = 0; f < scorer->nfeatures; f++)
+	for (int f = 0; f < nfeatures; f++)
 	{
 		if (unlikely(arguments[f].isnull))
 		{
 			if (scorer->skips_nulls)
 				return false;
-			scorer->values[f] = get_float8_nan();
+			values[f] = get_float8_nan();
 		}
 		else
-			scorer->values[f] = read_value(scorer, f, arguments[f].value);
+			values[f] = read_value(scorer, (ReadMethod) methods[f], f,
+								   arguments[f].value);
 	}
 	return true;
 }

@@ -113,7 +113,8 @@ find_features(SegmentRows *rows, const KsegQuery *query, Oid *types)
 											   model->features[f].name);
 
 		if (column < 0)
-			kseg_error_query_column("feature", model->features[f].name,
+			kseg_error_query_column("a feature of the model",
+									model->features[f].name,
 									query->ncolumns, query->names);
 		rows->positions[f] = column;
 		types[f] = query->types[column];
