@@ -126,7 +126,8 @@ add_bucket(KmExact *exact, const Bucket *bucket, int exponent)
 {
 	int			bit = exponent > 0 ? exponent - 1 : 0;
 	bool		negative = bucket->sum < 0;
-	KmUWide		sum = negative ? -(KmUWide) bucket->sum : (KmUWide) bucket->sum;
+	KmUWide		sum = negative ? -(KmUWide) bucket->sum
+		: (KmUWide) bucket->sum;
 
 	add_wide(exact->sum, sum, negative, bit);
 	add_wide(exact->squares, bucket->low, false, 2 * bit);
@@ -192,7 +193,8 @@ km_exact_add_many(KmExact *exact, KmExactScratch *scratch, const double *x,
 				int64_t		w = (int64_t) weights[i];
 
 				buckets[exponent].sum += (KmWide) m * w;
-				buckets[exponent].low += (KmUWide) (uint64_t) square * (uint64_t) w;
+				buckets[exponent].low += (KmUWide) (uint64_t) square *
+					(uint64_t) w;
 				buckets[exponent].high += (square >> 64) * (uint64_t) w;
 				exact->weight += w;
 			}

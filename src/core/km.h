@@ -33,7 +33,7 @@ typedef enum KmStatus
 	KM_OVER_LIMIT,				/* more rows than the limit given allows */
 	KM_CANCELLED,				/* poll() said stop */
 	KM_NO_ROWS,					/* nothing to fit; a category without values */
-	KM_TOO_FEW_ROWS,			/* fewer distinct rows than k, and small_is_error */
+	KM_TOO_FEW_ROWS,			/* fewer distinct than k, and small_is_error */
 	KM_TOO_WIDE,				/* over KM_MAX_WIDTH */
 	KM_NOT_FINITE,				/* a scaled value is beyond double's range */
 	KM_BAD_FORMAT,				/* stored bytes are no model */

@@ -52,7 +52,8 @@ km_lloyd_create(const KmTable *table, const KmSpace *space, KmPoll *poll,
 	lloyd->max_k = max_k;
 	lloyd->squares = squares;
 	for (int b = 0; b < table->nblocks; b++)
-		groups += ((size_t) table->blocks[b].nrows + GROUP_ROWS - 1) / GROUP_ROWS;
+		groups += ((size_t) table->blocks[b].nrows + GROUP_ROWS - 1) /
+			GROUP_ROWS;
 	for (int f = 0; f < space->ncat; f++)
 		lloyd->margin += 1e-7 * space->factor[f];
 
@@ -298,8 +299,8 @@ km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 				continue;
 			}
 			*moved += assign_group(lloyd, block, tile, here, bounded);
-			lloyd->group_slack[group] = least_slack(lloyd, block->first + first,
-													nrows);
+			lloyd->group_slack[group] =
+				least_slack(lloyd, block->first + first, nrows);
 			if (!km_poll(lloyd->poll, nrows * row_work))
 				return KM_CANCELLED;
 		}

@@ -62,7 +62,8 @@ static KmStatus
 reserve_values(KmStats *stats, Column *column, int64_t more)
 {
 	int64_t		need = column->nvalues + more;
-	int64_t		room = column->allocated > 0 ? column->allocated : FIRST_VALUES;
+	int64_t		room = column->allocated > 0 ? column->allocated
+		: FIRST_VALUES;
 	double	   *values;
 
 	if (need <= column->allocated)

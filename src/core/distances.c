@@ -1,0 +1,109 @@
+/*
+ * distances.c
+ *		Distances of all rows to their own centers, summed per segment.
+ *
+ * In fixed point, so that the sums depend on no order.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "fit.h"
+
+/* squared distance of each lane to its own center */
+static void
+own_distances(const KmFit *fit, const double *tile, int nrows,
+			  const uint16_t *own, double *square)
+{
+	const KmSpace *space = &fit->space;
+
+	for (int l = 0; l < nrows; l++)
+	{
+		const double *center = fit->lloyd.packed.numeric +
+			(size_t) own[l] * space->nnum;
+		double		d = 0;
+
+		for (int s = 0; s < space->nnum; s++)
+		{
+			double		e = tile[s * KM_LANES + l] - center[s];
+
+			d += e * e;
+		}
+		for (int f = 0; f < space->ncat; f++)
+			d += fit->lloyd.packed.tables[f]
+				[(size_t) tile[(space->nnum + f) * KM_LANES + l] *
+				 fit->lloyd.packed.stride + own[l]];
+		square[l] = d;
+	}
+}
+
+static inline void
+add_fixed(FixedSum *sum, int64_t whole, int64_t fraction, int64_t weight)
+{
+	sum->high += (KmWide) whole * weight;
+	sum->low += (KmWide) fraction * weight;
+}
+
+double
+km_fixed_value(const FixedSum *sum)
+{
+	KmWide		carry = sum->low >> 62;
+
+	return (double) (sum->high + carry) +
+		(double) (sum->low - (carry << 62)) * 0x1p-62;
+}
+
+KmStatus
+km_sum_distances(KmFit *fit, SegmentSums *sums)
+{
+	const KmTable *table = fit->table;
+	double		scale = km_fixed_scale(fit->bound);
+	double		root_scale = km_fixed_scale(sqrt(fit->bound));
+
+	memset(sums, 0, sizeof(SegmentSums) * fit->lloyd.k);
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+		int			ntiles = km_block_tiles(block);
+
+		for (int t = 0; t < ntiles; t++)
+		{
+			const double *tile = km_tile(table, block, t);
+			int			nrows = km_tile_rows(block, t);
+			const uint16_t *own = fit->lloyd.own + block->first + t * KM_LANES;
+			double		square[KM_LANES];
+
+			own_distances(fit, tile, nrows, own, square);
+			for (int l = 0; l < nrows; l++)
+			{
+				double		scaled = square[l] * scale;
+				int64_t		whole = (int64_t) scaled;
+				int64_t		fraction = (int64_t)
+					((scaled - (double) whole) * 0x1p62);
+				SegmentSums *to = &sums[own[l]];
+
+				add_fixed(&to->plain, whole, fraction, 1);
+				add_fixed(&to->square, whole, fraction,
+						  table->weight_slot < 0 ? 1 :
+						  (int64_t) tile[table->weight_slot * KM_LANES + l]);
+				to->way += (int64_t) (sqrt(square[l]) * root_scale);
+			}
+		}
+		if (!km_poll(&fit->poll, (double) block->nrows * (table->nslots + 8)))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
+}
+
+double
+km_total_inertia(const KmFit *fit, const SegmentSums *sums, int k)
+{
+	FixedSum	total = {0, 0};
+
+	for (int c = 0; c < k; c++)
+	{
+		total.high += sums[c].square.high;
+		total.low += sums[c].square.low;
+	}
+	return km_fixed_value(&total) / km_fixed_scale(fit->bound) *
+		fit->weight_unit;
+}

@@ -1,0 +1,79 @@
+/*
+ * fit.h
+ *		What the files of a fit share: fit.c runs it, distances.c measures it,
+ *		describe.c makes a model of it.
+ */
+#ifndef KM_FIT_H
+#define KM_FIT_H
+
+#include "km_internal.h"
+
+/*
+ * A sum in fixed point of 123 bits: with 61, the others' squared distances
+ * would be nothing beside the reach of one row far away.
+ */
+typedef struct FixedSum
+{
+	KmWide		high;			/* of whole parts */
+	KmWide		low;			/* of fractions, in units of 2^-62 */
+} FixedSum;
+
+/* Distances in a segment. */
+typedef struct SegmentSums
+{
+	FixedSum	square;			/* weighted squared distances */
+	FixedSum	plain;			/* squared distances, each row once */
+	KmWide		way;			/* distances, each row once */
+} SegmentSums;
+
+/* A solution, and what only the fit knows of it. */
+typedef struct Node
+{
+	KmSolution	solution;		/* first: the caller sees this */
+	SegmentSums *sums;			/* k of them */
+	struct Node *next;
+} Node;
+
+struct KmFit
+{
+	const KmHost *host;
+	KmRows	   *rows;
+	KmTable    *table;
+	KmOptions	options;
+	KmFeature  *features;
+	KmSpace		space;
+	KmPoll		poll;
+	KmNearest	nearest;
+	KmSample	sample;
+	double		spread;			/* what the sample was drawn with */
+	double		bound;			/* no squared distance is above it */
+	double		squares;		/* weighted sum of squared positions */
+	double		weight_unit;	/* what an integer weight of 1 is worth */
+	double		total;			/* inertia of one segment; < 0: not known */
+	KmLloyd		lloyd;			/* on all rows */
+	int			lloyd_k;		/* that it has room for; 0: none */
+	const KmSolution *in_lloyd; /* whose rows and centers it holds */
+	Node	   *nodes;			/* all solutions, newest first */
+};
+
+static inline Node *
+km_solution_node(const KmSolution *solution)
+{
+	return (Node *) solution;
+}
+
+/* ---- fit.c ---- */
+
+/* make fit->lloyd hold the solution */
+extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
+
+/* ---- distances.c ---- */
+
+/* over all rows, with what is in fit->lloyd; sums: one a segment */
+extern KmStatus km_sum_distances(KmFit *fit, SegmentSums *sums);
+extern double km_fixed_value(const FixedSum *sum);
+/* of k segments, in the user's unit of weight */
+extern double km_total_inertia(const KmFit *fit, const SegmentSums *sums,
+							   int k);
+
+#endif							/* KM_FIT_H */
