@@ -384,10 +384,10 @@ kseg_error_work_mem(int64 rows, int nfeatures)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg_plural("%lld rows of %d feature do not fit into \"kseg.work_mem\" (%d MB)",
-						   "%lld rows of %d features do not fit into \"kseg.work_mem\" (%d MB)",
+			 errmsg_plural("\"kseg.work_mem\" (%d MB) is full after %lld rows of %d feature",
+						   "\"kseg.work_mem\" (%d MB) is full after %lld rows of %d features",
 						   nfeatures,
-						   (long long) rows, nfeatures, kseg_work_mem / 1024),
+						   kseg_work_mem / 1024, (long long) rows, nfeatures),
 			 errhint("Raise \"kseg.work_mem\", or give fewer rows or features.")));
 }
 

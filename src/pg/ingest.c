@@ -56,10 +56,20 @@ check_status(KmStatus status)
 		kseg_raise(status);
 }
 
+/*
+ * Beside its values a row takes its segment and how safely it is in it
+ * (src/core/lloyd.c).
+ */
+#define ROW_OVERHEAD	6
+
+/* What kseg.work_mem leaves for the values of rows of so many. */
 static Size
-memory_limit(void)
+values_limit(int nvalues)
 {
-	return (Size) kseg_work_mem * 1024;
+	double		share = nvalues * sizeof(double);
+
+	return (Size) ((double) kseg_work_mem * 1024 *
+				   (share / (share + ROW_OVERHEAD)));
 }
 
 /* ---- setting up ---- */
@@ -141,7 +151,8 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 	check_status(km_rows_create(ingest->host, ingest->nfeatures, kinds,
 								ingest->weight_column >= 0,
 								ingest->options->core.distance == KM_COSINE,
-								memory_limit(), &ingest->rows));
+								values_limit(ingest->nfeatures),
+								&ingest->rows));
 	pfree(kinds);
 	MemoryContextSwitchTo(old);
 }
@@ -171,9 +182,10 @@ kseg_ingest_expect(KsegIngest *ingest, int64 rows)
 void
 kseg_check_rows(int64 rows, int nfeatures)
 {
-	double		needed = (double) rows * nfeatures * sizeof(double);
+	double		needed = (double) rows *
+		(nfeatures * sizeof(double) + ROW_OVERHEAD);
 
-	if (needed > (double) memory_limit())
+	if (needed > (double) kseg_work_mem * 1024)
 		kseg_error_work_mem_known(rows, nfeatures, (Size) needed);
 }
 
@@ -187,9 +199,10 @@ raise_over_limit(const KsegIngest *ingest)
 	/* what the rows so far take, an eighth more for the last block */
 	if (ingest->expected > rows && rows > 0)
 		kseg_error_work_mem_known(ingest->expected, ingest->nfeatures,
-								  (Size) (1.125 * bytes / rows *
+								  (Size) ((1.125 * bytes / rows +
+										   ROW_OVERHEAD) *
 										  ingest->expected));
-	kseg_error_work_mem(rows + 1, ingest->nfeatures);
+	kseg_error_work_mem(rows, ingest->nfeatures);
 }
 
 /* ---- rows ---- */

@@ -112,7 +112,7 @@ check_plan(SPIPlanPtr plan)
 	}
 
 	if (query->hasModifyingCTE)
-		kseg_error_query_writes("WITH");
+		kseg_error_query_writes("a WITH that does");
 	if (locks_rows((Node *) query, NULL))
 		kseg_error_query_locks();
 

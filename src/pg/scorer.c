@@ -321,6 +321,7 @@ typedef struct ScorerCache
 {
 	/* set once */
 	bool		is_constant;	/* the model argument is a literal */
+	KsegScorer *constant;		/* its scorer, once there is one */
 	int			ntypes;
 	Oid		   *types;			/* of the features' arguments */
 	TupleDesc	row_type;		/* kseg_score's; NULL until asked for */
@@ -493,14 +494,16 @@ kseg_scorer_get(FunctionCallInfo fcinfo, int first)
 {
 	ScorerCache *cache = fcinfo->flinfo->fn_extra;
 
-	if (unlikely(cache == NULL))
-		cache = create_cache(fcinfo, first);
-	if (cache->is_constant && likely(cache->current != NULL))
-		return cache->current->scorer;
+	if (likely(cache != NULL && cache->constant != NULL))
+		return cache->constant;
 
+	if (cache == NULL)
+		cache = create_cache(fcinfo, first);
 	cache->current = find_model(cache, fcinfo->flinfo->fn_mcxt,
 								PG_GETARG_DATUM(0));
 	cache->current->last_used = ++cache->clock;
+	if (cache->is_constant)
+		cache->constant = cache->current->scorer;
 	return cache->current->scorer;
 }
 

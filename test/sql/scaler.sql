@@ -241,7 +241,7 @@ SELECT kseg_scale(tiny, x) FROM one, (VALUES (0.0), (1e9)) v(x);
 SELECT kseg_scale(s, 1) FROM one;
 
 SET kseg.work_mem = '1MB';
-SELECT code, regexp_replace(message, '^\d+', 'N') AS message
+SELECT code, regexp_replace(message, 'after \d+', 'after N') AS message
 FROM pg_temp.code_of(
 	'SELECT kseg_scaler(''robust'', g, g) FROM generate_series(1, 200000) g');
 SELECT s::jsonb -> 'rows' AS rows
