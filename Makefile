@@ -40,6 +40,9 @@ PG_CPPFLAGS = -DKSEG_VERSION='"$(EXTVERSION)"'
 # headers.
 PG_CFLAGS = -std=gnu11 -ffp-contract=off -MMD -MP
 
+# Calls between our own functions need not go through the linker's table.
+SHLIB_LINK += -Wl,-Bsymbolic-functions
+
 # No bitcode: the server would inline it into queries, compiled by another
 # compiler with other flags.
 override with_llvm = no

@@ -551,6 +551,26 @@ km_model_offset(const KmModel *model, int feature)
 	return offset;
 }
 
+/*
+ * A mean is known to about its feature's grid; digits below would show 1 as
+ * 0.9999999999999911.  Round to the power of ten above it, if there is a
+ * digit to lose.
+ */
+static double
+drop_noise(double v, double known_to)
+{
+	double		power = 1;
+	double		scaled;
+
+	if (known_to >= 1 || known_to < 1e-21)
+		return v;
+	/* powers up to 10^22 are exact, and so is the rounding below 2^52 */
+	while (power * known_to < 1)
+		power *= 10;
+	scaled = v * (power / 10);
+	return fabs(scaled) < 0x1p52 ? rint(scaled) / (power / 10) + 0.0 : v;
+}
+
 double
 km_model_value(const KmModel *model, int segment, int feature, int category)
 {
@@ -562,7 +582,10 @@ km_model_value(const KmModel *model, int segment, int feature, int category)
 
 	if (f->kind == KM_CATEGORY)
 		return v / f->factor;
-	return f->origin + v / f->factor * f->divisor;
+	v = f->origin + v / f->factor * f->divisor;
+	/* a constant is known exactly, however small */
+	return f->min == f->max ? v :
+		drop_noise(v, ldexp(1, 1 - f->grid) / f->factor * f->divisor);
 }
 
 double

@@ -100,21 +100,14 @@ is_near_exponent(int exponent)
 #endif
 }
 
-double
-kseg_decimal_double(uint64 mantissa, int exponent)
+/* The rare rest; apart, so that its buffer does not burden the others. */
+static pg_noinline double
+convert_slowly(uint64 mantissa, int exponent)
 {
 	char		text[48];
 
-	if (likely(mantissa <= EXACT_INTEGER))
-	{
-		/* a single operation on exact operands rounds once */
-		if (exponent >= 0 && exponent <= EXACT_POWER)
-			return (double) mantissa * power_of_ten[exponent];
-		if (exponent < 0 && exponent >= -EXACT_POWER)
-			return (double) mantissa / power_of_ten[-exponent];
-		if (mantissa == 0)
-			return 0;
-	}
+	if (mantissa == 0)
+		return 0;
 #ifdef HAVE_INT128
 	if (is_near_exponent(exponent))
 	{
@@ -125,6 +118,26 @@ kseg_decimal_double(uint64 mantissa, int exponent)
 #endif
 	snprintf(text, sizeof(text), UINT64_FORMAT "e%d", mantissa, exponent);
 	return strtod(text, NULL);
+}
+
+static inline double
+convert(uint64 mantissa, int exponent)
+{
+	if (likely(mantissa <= EXACT_INTEGER))
+	{
+		/* a single operation on exact operands rounds once */
+		if (exponent < 0 && exponent >= -EXACT_POWER)
+			return (double) (int64) mantissa / power_of_ten[-exponent];
+		if (exponent >= 0 && exponent <= EXACT_POWER)
+			return (double) (int64) mantissa * power_of_ten[exponent];
+	}
+	return convert_slowly(mantissa, exponent);
+}
+
+double
+kseg_decimal_double(uint64 mantissa, int exponent)
+{
+	return convert(mantissa, exponent);
 }
 
 /* ---- numeric ---- */
@@ -170,8 +183,8 @@ long_numeric_double(Datum value, uint64 mantissa, int exponent)
 
 	if (is_near_exponent(exponent) && mantissa < PG_UINT64_MAX)
 	{
-		result = kseg_decimal_double(mantissa, exponent);
-		if (result == kseg_decimal_double(mantissa + 1, exponent))
+		result = convert(mantissa, exponent);
+		if (result == convert(mantissa + 1, exponent))
 			return result;
 	}
 
@@ -246,7 +259,7 @@ kseg_numeric_double(Datum value)
 			mantissa /= 10;
 			exponent++;
 		}
-		result = kseg_decimal_double(mantissa, exponent);
+		result = convert(mantissa, exponent);
 	}
 	else
 	{
