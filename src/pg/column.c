@@ -331,22 +331,3 @@ kseg_column_categories(KsegColumn *column, int *ncategories,
 {
 	kseg_dictionary_sort(column->dictionary, ncategories, categories, recode);
 }
-
-const char *
-kseg_kind_name(KmKind kind)
-{
-	switch (kind)
-	{
-		case KM_NUMBER:
-			return "number";
-		case KM_BOOLEAN:
-			return "boolean";
-		case KM_MOMENT:
-			return "moment";
-		case KM_INTERVAL:
-			return "interval";
-		case KM_CATEGORY:
-			return "category";
-	}
-	elog(ERROR, "unexpected kind of feature: %d", (int) kind);
-}

@@ -23,6 +23,24 @@
 #include "../core/km.h"
 #include "compat.h"
 
+/* ---- words for the core's enumerations (words.c) ---- */
+
+#define KSEG_SCALES		5
+#define KSEG_DISTANCES	2
+
+extern const char *const kseg_scale_names[KSEG_SCALES];
+extern const char *const kseg_distance_names[KSEG_DISTANCES];
+
+/* position of a name in a list, or -1 */
+extern int	kseg_find_word(const char *name, const char *const *names,
+						   int count);
+extern const char *kseg_scale_name(KmScale scale);
+extern const char *kseg_distance_name(KmDistance distance);
+extern bool kseg_scale_find(const char *name, KmScale *scale);
+extern bool kseg_distance_find(const char *name, KmDistance *distance);
+/* "number", "boolean", "moment", "interval", "category" */
+extern const char *kseg_kind_name(KmKind kind);
+
 /* ---- settings (kseg.c) ---- */
 
 extern int	kseg_work_mem;		/* kB */
@@ -81,8 +99,6 @@ extern const char *kseg_column_text(KsegColumn *column, Datum value,
 extern void kseg_column_categories(KsegColumn *column, int *ncategories,
 								   char ***categories, int **recode);
 
-/* "number", "boolean", "moment", "interval", "category" */
-extern const char *kseg_kind_name(KmKind kind);
 
 /* ---- a call's arguments (names.c) ---- */
 
@@ -135,12 +151,7 @@ extern KsegOptions *kseg_options_parse(Jsonb *json, int k, bool k_required);
 /* Check a k that came as an argument. */
 extern void kseg_check_k(int64 k);
 
-/* Names as options and models write them; find: false if there is none. */
-extern const char *kseg_scale_name(KmScale scale);
-extern const char *kseg_distance_name(KmDistance distance);
-extern bool kseg_scale_find(const char *name, KmScale *scale);
-extern bool kseg_distance_find(const char *name, KmDistance *distance);
-/* the same for an argument "method": raises */
+/* The scale that an argument "method" names, or an error. */
 extern KmScale kseg_scale_parse(const char *name);
 
 /* Apply weights and order_by to the features, by name. */

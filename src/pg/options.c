@@ -31,35 +31,10 @@
 #define MIN_WEIGHT		1e-6
 #define MAX_WEIGHT		1e6
 
-static const char *const scale_names[] = {
-	[KM_ZSCORE] = "zscore",
-	[KM_MINMAX] = "minmax",
-	[KM_ROBUST] = "robust",
-	[KM_MAXABS] = "maxabs",
-	[KM_NONE] = "none",
-};
-
-static const char *const distance_names[] = {
-	[KM_EUCLIDEAN] = "euclidean",
-	[KM_COSINE] = "cosine",
-};
-
 static const char *const nulls_names[] = {"skip", "mean"};
 static const char *const small_names[] = {"fewer", "error"};
 
 /* ---- names ---- */
-
-/* Position of a name in a list, or -1. */
-static int
-find_name(const char *name, const char *const *names, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		if (strcmp(name, names[i]) == 0)
-			return i;
-	}
-	return -1;
-}
 
 static char *
 join_names(const char *const *names, int count)
@@ -72,45 +47,14 @@ join_names(const char *const *names, int count)
 	return list.data;
 }
 
-const char *
-kseg_scale_name(KmScale scale)
-{
-	return scale_names[scale];
-}
-
-const char *
-kseg_distance_name(KmDistance distance)
-{
-	return distance_names[distance];
-}
-
-bool
-kseg_scale_find(const char *name, KmScale *scale)
-{
-	int			i = find_name(name, scale_names, lengthof(scale_names));
-
-	*scale = (KmScale) i;
-	return i >= 0;
-}
-
-bool
-kseg_distance_find(const char *name, KmDistance *distance)
-{
-	int			i = find_name(name, distance_names,
-							  lengthof(distance_names));
-
-	*distance = (KmDistance) i;
-	return i >= 0;
-}
-
 KmScale
 kseg_scale_parse(const char *name)
 {
 	KmScale		scale;
 
 	if (!kseg_scale_find(name, &scale))
-		kseg_error_unknown_scale(name, join_names(scale_names,
-												  lengthof(scale_names)));
+		kseg_error_unknown_scale(name, join_names(kseg_scale_names,
+												  KSEG_SCALES));
 	return scale;
 }
 
@@ -130,7 +74,7 @@ read_choice(const char *option, const JsonbValue *value,
 	int			choice = -1;
 
 	if (name != NULL)
-		choice = find_name(name, names, count);
+		choice = kseg_find_word(name, names, count);
 	if (choice < 0)
 		refuse(option, psprintf("one of %s", join_names(names, count)),
 			   value);
@@ -180,7 +124,7 @@ static void
 read_scale(KsegOptions *options, const char *option, const JsonbValue *value)
 {
 	options->core.scale = (KmScale)
-		read_choice(option, value, scale_names, lengthof(scale_names));
+		read_choice(option, value, kseg_scale_names, KSEG_SCALES);
 }
 
 static void
@@ -327,7 +271,7 @@ read_distance(KsegOptions *options, const char *option,
 			  const JsonbValue *value)
 {
 	options->core.distance = (KmDistance)
-		read_choice(option, value, distance_names, lengthof(distance_names));
+		read_choice(option, value, kseg_distance_names, KSEG_DISTANCES);
 }
 
 static const struct
