@@ -117,7 +117,8 @@ kseg_error_k_range(int64 k)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("number of segments must be between 1 and %d", KM_MAX_K),
-			 errdetail("The argument \"k\" is %lld.", (long long) k)));
+			 errdetail("The argument \"k\" is %lld.", (long long) k),
+			 errhint("Choose a number in this range; kseg_elbow() shows what each would give.")));
 }
 
 void
@@ -176,7 +177,8 @@ kseg_error_too_many_features(int nfeatures)
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("too many features: %d, at most %d can be used",
-					nfeatures, KM_MAX_FEATURES)));
+					nfeatures, KM_MAX_FEATURES),
+			 errhint("Leave out the features that matter least.")));
 }
 
 void
@@ -219,7 +221,8 @@ kseg_error_out_of_range(const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("column \"%s\" holds a value beyond the range of double precision",
-					column)));
+					column),
+			 errhint("Divide the column by a large number, or take its logarithm.")));
 }
 
 void
@@ -628,7 +631,8 @@ kseg_error_model_contradicts(const char *type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid %s: its numbers contradict each other", type)));
+			 errmsg("invalid %s: its numbers contradict each other", type),
+			 errhint("Copy the value again from where it was made, and do not edit it.")));
 }
 
 void
@@ -647,7 +651,8 @@ kseg_error_model_binary(const char *type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid binary %s: it is damaged or cut off", type)));
+			 errmsg("invalid binary %s: it is damaged or cut off", type),
+			 errhint("Copy the value again from where it was made, as a whole.")));
 }
 
 void
@@ -767,7 +772,8 @@ kseg_error_query_many(int nstatements)
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("query holds %d statements, but must be one SELECT",
-					nstatements)));
+					nstatements),
+			 errhint("Run the others before, and give only the SELECT.")));
 }
 
 void
@@ -895,7 +901,8 @@ kseg_error_target_column(const char *relation, const char *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of relation \"%s\" does not exist",
-					column, relation)));
+					column, relation),
+			 errhint("Add it with ALTER TABLE, or check its spelling and case.")));
 }
 
 void
@@ -957,7 +964,8 @@ kseg_error_features_shape(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"features\" must be a one-dimensional array without nulls")));
+			 errmsg("\"features\" must be a one-dimensional array without nulls"),
+			 errhint("Give one expression for each feature of the model, in its order.")));
 }
 
 void
