@@ -121,6 +121,16 @@ SELECT (SELECT kseg_fit('{"k": 6, "seed": 5}'::jsonb, age, income, visits) FROM 
        (SELECT kseg_fit('{"k": 6, "seed": 5}'::jsonb, age, income, visits) FROM bits_shuffled) AS same_seed,
        (SELECT (kseg_info(kseg_fit('{"k": 6, "seed": 5}'::jsonb, age, income, visits))).seed FROM bits_base) AS seed;
 
+-- the same model on every machine, compiler and server version: if this
+-- changes, models of the same rows change, and the changelog must say so
+CREATE TABLE bits_golden AS
+SELECT hashint4(i) & 127 AS a, sqrt((hashint4(i + 1) & 1048575)::float8) AS b,
+       ((hashint4(i + 2) & 65535) / 16.0)::numeric AS c, chr(65 + (hashint4(i + 3) & 3)) AS d
+FROM generate_series(1, 25000) AS i;
+SELECT md5(kseg_fit(5, a, b, c, d)::text) AS small_k,
+       md5(kseg_fit('{"k": 12, "scale": "robust", "sample": 2000, "seed": 7}'::jsonb, a, b, c)::text) AS sampled
+FROM bits_golden;
+
 -- other options, two orders each
 SELECT o AS options,
        (SELECT kseg_fit(o, age, income, spend, visits) FROM bits_base) =
@@ -168,5 +178,5 @@ SELECT bool_and(model::text::kseg_model = model) AS text,
        bool_and((model::jsonb)::kseg_model = model) AS jsonb
 FROM bits_model;
 
-DROP TABLE bits_base, bits_shuffled, bits_parts, bits_types, bits_model;
+DROP TABLE bits_base, bits_shuffled, bits_parts, bits_types, bits_golden, bits_model;
 DROP FUNCTION bits_plan(text, text);
