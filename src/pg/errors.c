@@ -407,6 +407,17 @@ kseg_error_work_mem_known(int64 rows, int nfeatures, Size needed)
 					 (int) (needed / (1024 * 1024)) + 1)));
 }
 
+void
+kseg_error_centroids(int k, int width, Size needed)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("%d segments of %d values do not fit into \"kseg.work_mem\" (%d MB)",
+					k, width, kseg_work_mem / 1024),
+			 errhint("Set \"kseg.work_mem\" to at least %d MB, or ask for fewer segments.",
+					 (int) (needed / (1024 * 1024)) + 1)));
+}
+
 /* ---- settings ---- */
 
 void

@@ -359,6 +359,25 @@ kseg_ingest_skipped(const KsegIngest *ingest)
 
 /* ---- the fit ---- */
 
+/*
+ * What a segment takes per dimension while it is looked for: centers and
+ * exact sums on the sample and on all rows, and the solutions compared.
+ */
+#define CENTROID_OVERHEAD	128
+
+void
+kseg_check_centroids(const KmFit *fit, int k)
+{
+	double		needed;
+
+	/* there are never more segments than distinct rows */
+	if (km_fit_distinct(fit) >= 0 && km_fit_distinct(fit) < k)
+		k = (int) km_fit_distinct(fit);
+	needed = (double) k * km_fit_width(fit) * CENTROID_OVERHEAD;
+	if (needed > (double) kseg_work_mem * 1024)
+		kseg_error_centroids(k, km_fit_width(fit), (Size) needed);
+}
+
 /* Milliseconds since the last call, or since the ingest was made. */
 static double
 lap(KsegIngest *ingest)
@@ -501,6 +520,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 		k = ingest->options->k;
 	init = kseg_options_init(ingest->options, ingest->features,
 							 ingest->nfeatures, &k);
+	kseg_check_centroids(fit, k);
 	status = km_fit_run(fit, k, init, &solution);
 	if (status == KM_TOO_FEW_ROWS)
 		kseg_error_too_few_rows(k, km_fit_distinct(fit));

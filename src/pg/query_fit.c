@@ -170,6 +170,7 @@ fit_points(KmFit *fit, int k_min, int n, ElbowPoint *points)
 {
 	double		rows = (double) km_fit_rows(fit);
 
+	kseg_check_centroids(fit, k_min + n - 1);
 	for (int i = 0; i < n; i++)
 	{
 		KmSolution *solution;

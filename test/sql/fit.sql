@@ -232,6 +232,10 @@ FROM unnest(ARRAY[
 	'SELECT kseg_fit(2, ARRAY[g, g]::float8[]) FROM generate_series(1, 100000) g',
 	'SELECT kseg_fit(2, repeat(g::text, 20000)) FROM generate_series(1, 100) g'
 ]) q, pg_temp.code_of(q);
+-- few rows, but many segments of many values
+SELECT kseg_fit(900, array_fill(g::float8, ARRAY[20]))
+FROM generate_series(1, 1000) g;
+SELECT kseg_elbow('SELECT array_fill(g::float8, ARRAY[20]) FROM generate_series(1, 1000) g', 1, 900);
 RESET kseg.work_mem;
 SELECT rows
 FROM (SELECT kseg_fit(kseg_options(2, n_init => 1), g, g) AS m

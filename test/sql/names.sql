@@ -50,8 +50,9 @@ FROM names_orders;
 
 SELECT pg_temp.names(kseg_fit(2, o.amount, c.age, o.cust, c.cust))
 FROM names_orders o JOIN names_customers c USING (cust);
+-- not an inner join: 18 would see that both sides are the same row
 SELECT pg_temp.names(kseg_fit(2, a.age, b.age, a.age, b.region))
-FROM names_customers a JOIN names_customers b ON a.cust = b.cust;
+FROM names_customers a LEFT JOIN names_customers b ON a.cust = b.cust;
 SELECT pg_temp.names(kseg_fit(2, age, age, age)) FROM names_customers;
 SELECT pg_temp.names(kseg_fit(2, x, x_2, x, x))
 FROM (SELECT id AS x, cust AS x_2 FROM names_orders OFFSET 0) s;
