@@ -45,6 +45,18 @@ CREATE CAST (kseg_model AS jsonb)
 CREATE CAST (jsonb AS kseg_model)
 	WITH FUNCTION kseg_model_from_jsonb(jsonb);
 
+-- the server's JSON functions look for this one, and make a string without it
+CREATE FUNCTION kseg_model_to_json(kseg_model) RETURNS json
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+
+CREATE CAST (kseg_model AS json)
+	WITH FUNCTION kseg_model_to_json(kseg_model) AS ASSIGNMENT;
+
+COMMENT ON FUNCTION kseg_model_to_json(kseg_model) IS
+	'the model as json, with all its numbers exact';
+COMMENT ON CAST (kseg_model AS json) IS
+	'the model as json, with all its numbers exact';
+
 COMMENT ON FUNCTION kseg_model_to_jsonb(kseg_model) IS
 	'the model as jsonb, with all its numbers exact';
 COMMENT ON FUNCTION kseg_model_from_jsonb(jsonb) IS
@@ -134,6 +146,18 @@ CREATE CAST (kseg_scaler AS jsonb)
 
 CREATE CAST (jsonb AS kseg_scaler)
 	WITH FUNCTION kseg_scaler_from_jsonb(jsonb);
+
+-- the server's JSON functions look for this one, and make a string without it
+CREATE FUNCTION kseg_scaler_to_json(kseg_scaler) RETURNS json
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+
+CREATE CAST (kseg_scaler AS json)
+	WITH FUNCTION kseg_scaler_to_json(kseg_scaler) AS ASSIGNMENT;
+
+COMMENT ON FUNCTION kseg_scaler_to_json(kseg_scaler) IS
+	'the scaler as json, with all its numbers exact';
+COMMENT ON CAST (kseg_scaler AS json) IS
+	'the scaler as json, with all its numbers exact';
 
 COMMENT ON FUNCTION kseg_scaler_to_jsonb(kseg_scaler) IS
 	'the scaler as jsonb, with all its numbers exact';

@@ -28,6 +28,7 @@
 #define CHAINS_LONG			3
 #define WORK_LONG			8e9
 #define CHAINS_MAX			1000
+#define WORK_CHAIN			(WORK_LONG / CHAINS_LONG)	/* of one chain */
 #define CHAINS_SMALL		10		/* hits that are enough by themselves */
 
 static void
@@ -217,9 +218,17 @@ choose_swap(KmSearch *search, int k, int64_t *row, int *center)
 	return KM_OK;
 }
 
+static double
+work_done(const KmSearch *search)
+{
+	return (search->evaluations + search->lloyd.evaluations) *
+		search->space->nfeatures;
+}
+
 /*
  * One chain from its starting centers, in search->centers.  On return these
- * are the best found.
+ * are the best found.  With thousands of segments nearly every swap gains a
+ * little, and failures never end it: work does.
  */
 static KmStatus
 run_chain(KmSearch *search, int k, double *best)
@@ -227,10 +236,11 @@ run_chain(KmSearch *search, int k, double *best)
 	size_t		cells = (size_t) k * search->space->width;
 	int			failures = 0;
 	bool		stale = true;	/* own, d1, d2 are of older centers */
+	double		enough = work_done(search) + WORK_CHAIN;
 
 	KM_TRY(settle(search, search->centers, k, INFINITY, best));
 	memcpy(search->centers, search->lloyd.centers, sizeof(double) * cells);
-	while (failures < SWAP_FAILURES && k > 1)
+	while (failures < SWAP_FAILURES && k > 1 && work_done(search) < enough)
 	{
 		int64_t		row;
 		int			center;
@@ -331,8 +341,7 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 		best = inertia < best ? inertia : best;
 		offer_solution(pool, inertia, search.centers, cells);
 		chains++;
-		work = (search.evaluations + search.lloyd.evaluations) *
-			space->nfeatures;
+		work = work_done(&search);
 	} while (best > nothing && !enough_chains(options, chains, hits, work));
 	free_search(&search);
 	return status;

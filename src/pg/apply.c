@@ -317,7 +317,8 @@ open_target(ApplyTarget *target, Oid relation, const char *segment,
 
 /* Features that are columns of the target, by name, quoted. */
 static const char **
-columns_of_features(const KmModel *model, Oid relation)
+columns_of_features(const KmModel *model, Oid relation, const char *segment,
+					const char *distance)
 {
 	const char **expressions = palloc(sizeof(char *) * model->nfeatures);
 
@@ -326,6 +327,11 @@ columns_of_features(const KmModel *model, Oid relation)
 		/* system columns have negative numbers */
 		if (get_attnum(relation, model->features[f].name) <= 0)
 			kseg_error_feature_column(get_rel_name(relation), model, f);
+		/* the customers' data would be gone */
+		if (strcmp(model->features[f].name, segment) == 0 ||
+			(distance != NULL &&
+			 strcmp(model->features[f].name, distance) == 0))
+			kseg_error_column_is_feature(model->features[f].name);
 		expressions[f] = quote_identifier(model->features[f].name);
 	}
 	return expressions;
@@ -351,6 +357,15 @@ locate_syntax_error(void *arg)
 		internalerrquery(expression->text);
 	}
 	errcontext("element %d of \"features\"", expression->number);
+}
+
+static bool
+holds_parameter(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return IsA(node, ParamRef) ||
+		raw_expression_tree_walker(node, holds_parameter, context);
 }
 
 /*
@@ -381,6 +396,9 @@ is_expression(GivenExpression *expression)
 		return false;
 	if (IsA(target->val, ColumnRef) &&
 		IsA(llast(((ColumnRef *) target->val)->fields), A_Star))
+		return false;
+	/* $1 and $2 are the UPDATE's own */
+	if (holds_parameter(target->val, NULL))
 		return false;
 
 	/* with its list taken away, nothing may be left of the SELECT */
@@ -638,6 +656,8 @@ kseg_apply(PG_FUNCTION_ARGS)
 	TupleDesc	row_type;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
+	const char *segment;
+	const char *distance = NULL;
 
 	check_arguments(fcinfo);
 	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
@@ -645,14 +665,17 @@ kseg_apply(PG_FUNCTION_ARGS)
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &argument_types,
 							  &count);
 
-	open_target(&target, PG_GETARG_OID(1), NameStr(*PG_GETARG_NAME(2)),
-				PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+	segment = NameStr(*PG_GETARG_NAME(2));
+	if (!PG_ARGISNULL(3))
+		distance = NameStr(*PG_GETARG_NAME(3));
+	open_target(&target, PG_GETARG_OID(1), segment, distance);
 
 	model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 							CurrentMemoryContext);
 	count = model->nfeatures;
 	if (PG_ARGISNULL(4))
-		expressions = columns_of_features(model, target.relation);
+		expressions = columns_of_features(model, target.relation, segment,
+										  distance);
 	else
 		expressions = given_expressions(model, PG_GETARG_ARRAYTYPE_P(4),
 										&count);

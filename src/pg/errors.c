@@ -89,8 +89,8 @@ kseg_raise(KmStatus status)
 		case KM_NOT_FINITE:
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("values are too far apart for double precision"),
-					 errhint("Divide the column by a constant first, or use the option \"clip\".")));
+					 errmsg("values are too far apart, or too near zero, for double precision"),
+					 errhint("Multiply or divide the column by a constant first, use the option \"clip\", or another scale than none.")));
 			break;
 		case KM_BAD_FORMAT:
 			ereport(ERROR,
@@ -923,6 +923,16 @@ kseg_error_same_column(const char *column)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("column \"%s\" cannot hold both segment and distance",
 					column)));
+}
+
+void
+kseg_error_column_is_feature(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("column \"%s\" is a feature of the model and must not be overwritten",
+					column),
+			 errhint("Name another column for the segments, or for the distances.")));
 }
 
 void

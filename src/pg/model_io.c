@@ -279,6 +279,7 @@ PG_FUNCTION_INFO_V1(kseg_model_out);
 PG_FUNCTION_INFO_V1(kseg_model_recv);
 PG_FUNCTION_INFO_V1(kseg_model_send);
 PG_FUNCTION_INFO_V1(kseg_model_from_jsonb);
+PG_FUNCTION_INFO_V1(kseg_model_to_json);
 PG_FUNCTION_INFO_V1(kseg_model_to_jsonb);
 
 Datum
@@ -311,6 +312,14 @@ kseg_model_from_jsonb(PG_FUNCTION_ARGS)
 	return value_from_json(PG_GETARG_JSONB_P(0), false);
 }
 
+/* what to_jsonb() and json_agg() look for; otherwise they make a string */
+Datum
+kseg_model_to_json(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(value_to_text(PG_GETARG_VARLENA_PP(0),
+												   false)));
+}
+
 Datum
 kseg_model_to_jsonb(PG_FUNCTION_ARGS)
 {
@@ -326,6 +335,7 @@ PG_FUNCTION_INFO_V1(kseg_scaler_out);
 PG_FUNCTION_INFO_V1(kseg_scaler_recv);
 PG_FUNCTION_INFO_V1(kseg_scaler_send);
 PG_FUNCTION_INFO_V1(kseg_scaler_from_jsonb);
+PG_FUNCTION_INFO_V1(kseg_scaler_to_json);
 PG_FUNCTION_INFO_V1(kseg_scaler_to_jsonb);
 
 Datum
@@ -356,6 +366,14 @@ Datum
 kseg_scaler_from_jsonb(PG_FUNCTION_ARGS)
 {
 	return value_from_json(PG_GETARG_JSONB_P(0), true);
+}
+
+/* what to_jsonb() and json_agg() look for; otherwise they make a string */
+Datum
+kseg_scaler_to_json(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(value_to_text(PG_GETARG_VARLENA_PP(0),
+												   true)));
 }
 
 Datum

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "funcapi.h"
 
@@ -76,7 +78,13 @@ kseg_score_columns(const KmScore *score, Datum *values, bool *nulls)
 	{
 		values[2] = Int32GetDatum(score->second + 1);
 		values[3] = Float8GetDatum(score->second_distance);
-		values[4] = Float8GetDatum(score->second_distance - score->distance);
-		nulls[2] = nulls[3] = nulls[4] = false;
+		nulls[2] = nulls[3] = false;
+		/* both infinite: nobody can tell by how much */
+		if (!isinf(score->distance))
+		{
+			values[4] = Float8GetDatum(score->second_distance -
+									   score->distance);
+			nulls[4] = false;
+		}
 	}
 }

@@ -372,3 +372,16 @@ DROP FUNCTION failure, model, apply_trigger, apply_trap;
 DROP TABLE apply_model;
 DROP DOMAIN apply_segment;
 DROP ROLE regress_kseg_owner, regress_kseg_clerk;
+
+-- ---- what would destroy data, or reach into the statement ----
+
+CREATE TABLE precious (age int, spent float8, segment int);
+INSERT INTO precious SELECT 20 + i % 50, i, NULL FROM generate_series(1, 100) AS i;
+CREATE TABLE precious_model AS SELECT kseg_fit(3, age, spent) AS model FROM precious;
+SELECT kseg_apply(model, 'precious', 'age') FROM precious_model;
+SELECT kseg_apply(model, 'precious', 'segment', 'spent') FROM precious_model;
+-- with expressions of his own the caller says what he means
+SELECT kseg_apply(model, 'precious', 'segment', features => ARRAY['age', '$2']) FROM precious_model;
+SELECT kseg_apply(model, 'precious', 'segment', features => ARRAY['age', 'coalesce($1, 2)']) FROM precious_model;
+SELECT min(age), max(age), sum(spent), count(segment) FROM precious;
+DROP TABLE precious, precious_model;

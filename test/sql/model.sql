@@ -340,3 +340,10 @@ END $$;
 DROP FUNCTION receive, outcome;
 DROP TABLE received_kseg_model, received_kseg_scaler;
 DROP TABLE example, model, fitted, archive, large, uncompressed, scaler;
+
+-- the server's JSON functions make an object of it, not a string
+SELECT jsonb_typeof(to_jsonb(f) -> 'm') AS model, to_jsonb(f) -> 'm' = m::jsonb AS same,
+	json_typeof(row_to_json(f) -> 'm') AS row, jsonb_typeof(to_jsonb(s)) AS scaler,
+	m::json::text = m::text AS as_text
+FROM (SELECT kseg_fit(2, x) AS m FROM (VALUES (1), (2), (9)) v(x)) f,
+	(SELECT kseg_scaler('zscore', x) AS s FROM (VALUES (1), (2)) v(x)) g;

@@ -246,3 +246,8 @@ DROP FUNCTION failure;
 DROP TABLE predict_customer, predict_model, predict_many, predict_kept;
 DROP TYPE predict_tier;
 DROP DOMAIN predict_age;
+
+-- beyond double's range everything is infinitely far, and no margin is told
+SELECT (kseg_score(model, 1e300)).*
+FROM (SELECT kseg_fit(kseg_options(2, scale => 'none'), x) AS model
+	  FROM (VALUES (1.0), (2.0), (9.0)) v(x)) s;
