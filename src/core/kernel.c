@@ -127,6 +127,22 @@ km_measure_kernel(KmSimd simd)
 	}
 }
 
+KmPlace
+km_place_kernel(KmSimd simd)
+{
+	switch (km_simd_resolve(simd))
+	{
+#ifdef KM_WIDE_X86
+		case KM_SIMD_AVX512:
+			return place_avx512;
+		case KM_SIMD_AVX2:
+			return place_avx2;
+#endif
+		default:
+			return place_baseline;
+	}
+}
+
 /* ---- centers in the kernels' form ---- */
 
 KmStatus

@@ -149,6 +149,40 @@ NAME(measure_) (const double *lane, int step, int nnum,
 	}
 }
 
+/* KmPlace */
+static TARGET bool
+NAME(place_) (const double *values, const double *axes, int nblocks,
+			  double *lane)
+{
+	LaneIds		good = (LaneIds) {} - 1;
+	bool		all = true;
+
+	for (int at = 0; at < nblocks * KM_LANES; at += VECTOR_LANES)
+	{
+		const double *a = axes +
+			(size_t) (at / KM_LANES) * KM_AXIS_VALUES * KM_LANES + at % KM_LANES;
+		Lanes		x = LOAD(values + at);
+		Lanes		low = LOAD(a + KM_AXIS_LOW * KM_LANES);
+		Lanes		high = LOAD(a + KM_AXIS_HIGH * KM_LANES);
+		Lanes		limit = LOAD(a + KM_AXIS_LIMIT * KM_LANES);
+		Lanes		magic = LOAD(a + KM_AXIS_MAGIC * KM_LANES);
+		LaneIds		below = x < low;
+		LaneIds		above = x > high;
+		Lanes		v;
+
+		x = SELECT(below, low, x);
+		x = SELECT(above, high, x);
+		v = (x - LOAD(a + KM_AXIS_ORIGIN * KM_LANES)) *
+			LOAD(a + KM_AXIS_MULTIPLIER * KM_LANES);
+		/* false for NaN too */
+		good &= (v < limit) & (v > -limit);
+		*(Lanes *) (lane + at) = (v + magic) - magic;
+	}
+	for (int l = 0; l < VECTOR_LANES; l++)
+		all &= good[l] != 0;
+	return all;
+}
+
 #undef VECTOR_LANES
 #undef Lanes
 #undef LaneIds

@@ -309,6 +309,26 @@ typedef void (*KmMeasure) (const double *lane, int step, int nnum,
 						   const double *transposed, int stride,
 						   double *distances);
 extern KmMeasure km_measure_kernel(KmSimd simd);
+
+/*
+ * Positions of KM_LANES x nblocks values.  axes: for each block the constants
+ * of its features, KM_LANES of each kind side by side.  False when a value is
+ * missing or beyond its limit; then the positions are of no use.
+ */
+typedef bool (*KmPlace) (const double *values, const double *axes,
+						 int nblocks, double *lane);
+extern KmPlace km_place_kernel(KmSimd simd);
+
+enum
+{
+	KM_AXIS_LOW,				/* values are clipped to low and high, */
+	KM_AXIS_HIGH,
+	KM_AXIS_ORIGIN,				/* counted from here, */
+	KM_AXIS_MULTIPLIER,			/* multiplied, */
+	KM_AXIS_MAGIC,				/* and rounded to the grid with this, */
+	KM_AXIS_LIMIT,				/* which works up to here */
+	KM_AXIS_VALUES
+};
 /* most tiles a kernel is called with at once */
 #define KM_KERNEL_TILES	16
 

@@ -37,13 +37,17 @@ struct KmPredictor
 	double	   *transposed;		/* nnum x stride; padding is infinity */
 	double	   *lane;			/* scratch: one row's positions */
 	double	   *distances;		/* scratch: stride */
+	int			nblocks;		/* of axes whose values stand side by side */
+	double	   *blocks;			/* their constants, see KmPlace */
 	KmMeasure	measure;
+	KmPlace		place;
 };
 
 void
 km_predictor_simd(KmPredictor *p, KmSimd simd)
 {
 	p->measure = km_measure_kernel(simd);
+	p->place = km_place_kernel(simd);
 }
 
 /* ---- setting up ---- */
@@ -58,6 +62,38 @@ set_axis(Axis *axis, const KmFeature *feature, int f)
 	axis->multiplier = km_multiplier(feature);
 	axis->magic = ldexp(1.5, 52 - feature->grid);
 	axis->limit = axis->multiplier != 0 ? ldexp(1, 51 - feature->grid) : 0;
+}
+
+/*
+ * The constants of the leading axes whose values come in their own order, in
+ * whole blocks.
+ */
+static KmStatus
+create_blocks(KmPredictor *p)
+{
+	int			n = 0;
+
+	while (n < p->space.nnum && p->axes[n].feature == n)
+		n++;
+	p->nblocks = n / KM_LANES;
+	p->blocks = km_alloc(p->host, (size_t) p->nblocks * KM_LANES *
+						 KM_AXIS_VALUES, sizeof(double));
+	if (p->blocks == NULL)
+		return KM_NO_MEMORY;
+	for (int s = 0; s < p->nblocks * KM_LANES; s++)
+	{
+		const Axis *axis = &p->axes[s];
+		double	   *at = p->blocks + s % KM_LANES +
+			(size_t) (s / KM_LANES) * KM_AXIS_VALUES * KM_LANES;
+
+		at[KM_AXIS_LOW * KM_LANES] = axis->clip_low;
+		at[KM_AXIS_HIGH * KM_LANES] = axis->clip_high;
+		at[KM_AXIS_ORIGIN * KM_LANES] = axis->origin;
+		at[KM_AXIS_MULTIPLIER * KM_LANES] = axis->multiplier;
+		at[KM_AXIS_MAGIC * KM_LANES] = axis->magic;
+		at[KM_AXIS_LIMIT * KM_LANES] = axis->limit;
+	}
+	return KM_OK;
 }
 
 KmStatus
@@ -121,6 +157,11 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 	}
 	km_packed_set(&p->space, &p->packed, centers, model->k);
 	km_free(host, centers);
+	if (create_blocks(p) != KM_OK)
+	{
+		km_predictor_free(p);
+		return KM_NO_MEMORY;
+	}
 	*result = p;
 	return KM_OK;
 }
@@ -131,6 +172,7 @@ km_predictor_free(KmPredictor *p)
 	if (p == NULL)
 		return;
 	km_free(p->host, p->axes);
+	km_free(p->host, p->blocks);
 	km_free(p->host, p->transposed);
 	km_free(p->host, p->lane);
 	km_free(p->host, p->distances);
@@ -161,15 +203,17 @@ measure_row(const KmPredictor *p, const double *lane, int stride)
 
 /*
  * Positions of the numeric features, the usual way.  False when a value is
- * missing or so far out that rounding it takes more care; no branch but that
- * one, for the loop is what prediction waits for.
+ * missing or so far out that rounding it takes more care.
  */
 static bool
 place_quickly(const KmPredictor *p, const double *values)
 {
 	bool		good = true;
+	int			s = p->nblocks * KM_LANES;
 
-	for (int s = 0; s < p->space.nnum; s++)
+	if (s > 0)
+		good = p->place(values, p->blocks, p->nblocks, p->lane);
+	for (; s < p->space.nnum; s++)
 	{
 		const Axis *axis = &p->axes[s];
 		double		x = values[axis->feature];
