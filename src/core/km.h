@@ -184,7 +184,7 @@ typedef struct KmOptions
 	KmSimd		simd;
 } KmOptions;
 
-/* scikit-learn's defaults where it has them, DESIGN's otherwise */
+/* the defaults that docs/reference.md tells */
 extern void km_options_default(KmOptions *options);
 
 /* ---- rows ---- */
