@@ -190,8 +190,7 @@ sum_means(KmFit *fit, KmModel *model)
 			double		length = lane[table->length_slot * KM_LANES];
 			KmWide	   *to = sums + (size_t) fit->lloyd.own[block->first + i] *
 				fit->space.width;
-			int64_t		weight = table->weight_slot < 0 ? 1 :
-				(int64_t) lane[table->weight_slot * KM_LANES];
+			int64_t		weight = km_row_weight(table, lane);
 
 			for (int s = 0; s < fit->space.nnum; s++)
 				to[s] += (KmWide) (int64_t) (lane[s * KM_LANES] * length *

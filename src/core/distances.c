@@ -83,8 +83,7 @@ km_sum_distances(KmFit *fit, SegmentSums *sums)
 
 				add_fixed(&to->plain, whole, fraction, 1);
 				add_fixed(&to->square, whole, fraction,
-						  table->weight_slot < 0 ? 1 :
-						  (int64_t) tile[table->weight_slot * KM_LANES + l]);
+						  km_row_weight(table, tile + l));
 				to->way += (int64_t) (sqrt(square[l]) * root_scale);
 			}
 		}

@@ -51,17 +51,9 @@ measure_space(KmFit *fit)
 
 		if (feature->kind == KM_CATEGORY)
 		{
-			double		same = 0;
-
-			for (int v = 0; v < feature->ncategories; v++)
-			{
-				double		p = (double) feature->counts[v] /
-					(double) fit->table->nrows;
-
-				same += p * p;
-			}
 			bound += 2 * feature->factor * feature->factor;
-			spread += feature->factor * feature->factor * (1 - same);
+			spread += feature->factor * feature->factor *
+				(1 - km_same_chance(feature, fit->table->nrows));
 			continue;
 		}
 		side = km_position_raw(feature, feature->max) -
@@ -134,8 +126,7 @@ sum_squares(KmFit *fit)
 			{
 				int64_t		fixed = (int64_t) (square[l] * scale);
 
-				sum += table->weight_slot < 0 ? fixed : (KmWide) fixed *
-					(int64_t) tile[table->weight_slot * KM_LANES + l];
+				sum += (KmWide) fixed * km_row_weight(table, tile + l);
 			}
 		}
 		if (!km_poll(&fit->poll, (double) block->nrows * table->nslots))

@@ -184,6 +184,22 @@ km_tile_rows(const KmBlock *block, int tile)
 	return left < KM_LANES ? left : KM_LANES;
 }
 
+/* one value of a row of the block */
+static inline double *
+km_cell(const KmTable *table, const KmBlock *block, int row, int slot)
+{
+	return km_tile(table, block, row / KM_LANES) + slot * KM_LANES +
+		row % KM_LANES;
+}
+
+/* integer weight of the row at lane */
+static inline int64_t
+km_row_weight(const KmTable *table, const double *lane)
+{
+	return table->weight_slot < 0 ? 1 :
+		(int64_t) lane[table->weight_slot * KM_LANES];
+}
+
 /* An empty table of the same layout with room for exactly nrows. */
 extern KmStatus km_table_clone(const KmTable *like, int64_t nrows,
 							   KmTable *table);
@@ -235,6 +251,10 @@ extern double km_normalize(double *lane, int stride, int n);
 extern KmStatus km_scale_table(KmTable *table, const KmOptions *options,
 							   KmFeature *features, const int *const *recode,
 							   KmSpace *space);
+/* chance that two random rows have the same category */
+extern double km_same_chance(const KmFeature *feature, int64_t rows);
+/* what a missing category is filled with: the first most frequent one */
+extern int	km_most_frequent(const KmFeature *feature);
 extern void km_feature_scale(KmFeature *feature, KmScale scale,
 							 const double quartiles[3]);
 /* v[nth] becomes what sorting v[low .. high] would put there */

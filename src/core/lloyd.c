@@ -125,13 +125,6 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 
 /* ---- sums ---- */
 
-static inline int64_t
-row_weight(const KmTable *table, const double *lane)
-{
-	return table->weight_slot < 0 ? 1 :
-		(int64_t) lane[table->weight_slot * KM_LANES];
-}
-
 static inline void
 change_sums(KmLloyd *lloyd, const double *lane, int c, int64_t weight,
 			int rows)
@@ -192,7 +185,7 @@ settle_tile(KmLloyd *lloyd, const double *tile, int nrows, int64_t first,
 
 		if (!lloyd->assigned || own[l] != c)
 		{
-			int64_t		weight = row_weight(lloyd->table, tile + l);
+			int64_t		weight = km_row_weight(lloyd->table, tile + l);
 
 			if (lloyd->assigned)
 				change_sums(lloyd, tile + l, own[l], -weight, -1);

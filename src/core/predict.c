@@ -255,20 +255,6 @@ place_slowly(const KmPredictor *p, const double *values)
 	return true;
 }
 
-/* A missing category becomes the most frequent one. */
-static int
-fill_category(const KmFeature *feature)
-{
-	int			most = 0;
-
-	for (int v = 1; v < feature->ncategories; v++)
-	{
-		if (feature->counts[v] > feature->counts[most])
-			most = v;
-	}
-	return most;
-}
-
 /*
  * From values to positions.  False: a value is missing and the model skips
  * such rows.
@@ -290,7 +276,7 @@ place_row(const KmPredictor *p, const double *values)
 		{
 			if (!p->model->fill_nulls)
 				return false;
-			code = fill_category(&p->model->features[feature]);
+			code = km_most_frequent(&p->model->features[feature]);
 		}
 		p->lane[nnum + f] = code;
 	}

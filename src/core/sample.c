@@ -398,8 +398,7 @@ fill_sketch(Sketch *sketch, const KmTable *table)
 				if (key > sketch->threshold)
 					continue;
 				KM_TRY(offer(sketch, &poll, tile + l, hash[l], key, p, norm[l],
-							 table->weight_slot < 0 ? 1 :
-							 (int64_t) tile[table->weight_slot * KM_LANES + l]));
+							 km_row_weight(table, tile + l)));
 			}
 		}
 		if (!km_poll(&poll, (double) block->nrows * (table->nfeatures + 4)))

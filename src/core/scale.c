@@ -142,8 +142,7 @@ column_quantiles(ScaleState *state, int slot, const double *at, int nat,
 
 		for (int i = 0; i < block->nrows; i++)
 		{
-			double		x = km_tile(table, block, i / KM_LANES)
-				[slot * KM_LANES + i % KM_LANES];
+			double		x = *km_cell(table, block, i, slot);
 
 			if (!isnan(x))
 				values[n++] = x;
@@ -173,8 +172,7 @@ clip_column(ScaleState *state, int slot, double low, double high)
 
 		for (int i = 0; i < block->nrows; i++)
 		{
-			double	   *x = km_tile(table, block, i / KM_LANES) +
-				slot * KM_LANES + i % KM_LANES;
+			double	   *x = km_cell(table, block, i, slot);
 
 			if (*x < low)
 				*x = low;
@@ -257,6 +255,33 @@ numeric_statistics(ScaleState *state)
 	return status;
 }
 
+double
+km_same_chance(const KmFeature *feature, int64_t rows)
+{
+	double		same = 0;
+
+	for (int v = 0; v < feature->ncategories; v++)
+	{
+		double		p = (double) feature->counts[v] / (double) rows;
+
+		same += p * p;
+	}
+	return same;
+}
+
+int
+km_most_frequent(const KmFeature *feature)
+{
+	int			most = 0;
+
+	for (int v = 1; v < feature->ncategories; v++)
+	{
+		if (feature->counts[v] > feature->counts[most])
+			most = v;
+	}
+	return most;
+}
+
 /* Recode, fill and count the categories; their factor. */
 static KmStatus
 category_statistics(ScaleState *state, KmFeature *feature, int slot,
@@ -266,9 +291,7 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 	bool		zscored = state->options->scale == KM_ZSCORE ||
 		state->options->scale == KM_ROBUST;
 	int64_t		known = 0;
-	int			most = 0;
-	double		total;
-	double		same = 0;
+	int			most;
 
 	/* every value is missing, and there is none to fill in */
 	if (feature->ncategories == 0)
@@ -283,8 +306,7 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 
 		for (int i = 0; i < block->nrows; i++)
 		{
-			double	   *x = km_tile(table, block, i / KM_LANES) +
-				slot * KM_LANES + i % KM_LANES;
+			double	   *x = km_cell(table, block, i, slot);
 
 			if (isnan(*x))
 				continue;
@@ -296,12 +318,7 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 			return KM_CANCELLED;
 	}
 
-	/* a missing one becomes the most frequent, the first of several */
-	for (int v = 1; v < feature->ncategories; v++)
-	{
-		if (feature->counts[v] > feature->counts[most])
-			most = v;
-	}
+	most = km_most_frequent(feature);
 	if (known < table->nrows && feature->ncategories > 0)
 	{
 		feature->counts[most] += table->nrows - known;
@@ -311,8 +328,7 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 
 			for (int i = 0; i < block->nrows; i++)
 			{
-				double	   *x = km_tile(table, block, i / KM_LANES) +
-					slot * KM_LANES + i % KM_LANES;
+				double	   *x = km_cell(table, block, i, slot);
 
 				if (isnan(*x))
 					*x = most;
@@ -325,16 +341,10 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 	 * on average, and by 2 in a z-scored column: scale the one to the other.
 	 * The other scalers leave 0 and 1 as they are.
 	 */
-	total = (double) table->nrows;
-	for (int v = 0; v < feature->ncategories; v++)
-	{
-		double		p = (double) feature->counts[v] / total;
-
-		same += p * p;
-	}
 	feature->factor = sqrt(feature->weight);
 	if (zscored && feature->ncategories > 1)
-		feature->factor = sqrt(feature->weight / (1 - same));
+		feature->factor = sqrt(feature->weight /
+							   (1 - km_same_chance(feature, table->nrows)));
 	feature->clip_low = -INFINITY;
 	feature->clip_high = INFINITY;
 	feature->divisor = 1;
@@ -502,8 +512,7 @@ round_weights(ScaleState *state)
 
 		for (int i = 0; i < block->nrows; i++)
 		{
-			double	   *w = km_tile(table, block, i / KM_LANES) +
-				table->weight_slot * KM_LANES + i % KM_LANES;
+			double	   *w = km_cell(table, block, i, table->weight_slot);
 
 			*w = rint(*w * root * scale);
 			if (*w < 1)

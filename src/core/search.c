@@ -29,7 +29,7 @@
 #define WORK_LONG			8e9
 #define CHAINS_MAX			1000
 #define WORK_CHAIN			(WORK_LONG / CHAINS_LONG)	/* of one chain */
-#define CHAINS_SMALL		10		/* hits that are enough by themselves */
+#define HITS_ENOUGH			10		/* by themselves, whatever the work */
 
 static void
 free_search(KmSearch *search)
@@ -277,8 +277,8 @@ run_chain(KmSearch *search, int k, double *best)
 }
 
 /*
- * Stop when the best basin has come up often enough for the work it took;
- * sooner when a lot of work has been done; much sooner never.
+ * Stop when the best basin has come up often enough for the work it took, or
+ * so often that no more is needed, or when a lot of work has been done.
  */
 static bool
 enough_chains(const KmOptions *options, int chains, int hits, double work)
@@ -289,7 +289,7 @@ enough_chains(const KmOptions *options, int chains, int hits, double work)
 		return true;
 	if (chains >= CHAINS_LONG && work > WORK_LONG)
 		return true;
-	if (hits >= CHAINS_SMALL)
+	if (hits >= HITS_ENOUGH)
 		return true;
 	return chains >= CHAINS_MIN && hits >= BASIN_HITS && work >= WORK_MIN;
 }

@@ -102,6 +102,9 @@ extern void kseg_column_categories(KsegColumn *column, int *ncategories,
 
 /* ---- a call's arguments (names.c) ---- */
 
+/* Tell equal names apart by a number: x, x_2, x_3. */
+extern void kseg_number_names(const char **names, int count);
+
 /*
  * Names of arguments first .. first + count - 1 (the first is number 0) of an
  * aggregate's call as EXPLAIN prints them, made distinct; f1 .. fn where there is no plan.

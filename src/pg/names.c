@@ -203,7 +203,7 @@ argument_name(const CallNames *names, Node *argument, bool with_table)
 }
 
 static bool
-is_taken(char **names, int count, const char *name, int except)
+is_taken(const char **names, int count, const char *name, int except)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -213,13 +213,12 @@ is_taken(char **names, int count, const char *name, int except)
 	return false;
 }
 
-/* Give what is still double a number: x, x_2, x_3. */
-static void
-number_names(char **names, int count)
+void
+kseg_number_names(const char **names, int count)
 {
 	for (int i = 1; i < count; i++)
 	{
-		char	   *name = names[i];
+		const char *name = names[i];
 
 		if (!is_taken(names, i, name, i))
 			continue;
@@ -265,13 +264,13 @@ fix_settings(void)
 	return level;
 }
 
-static char **
+static const char **
 call_names(AggState *aggstate, Aggref *aggref, int first, int count)
 {
 	CallNames  *names = open_names(aggstate);
 	char	  **plain = palloc(sizeof(char *) * count);
 	char	  **full = palloc(sizeof(char *) * count);
-	char	  **result = palloc(sizeof(char *) * count);
+	const char **result = palloc(sizeof(char *) * count);
 
 	for (int i = 0; i < count; i++)
 	{
@@ -283,7 +282,7 @@ call_names(AggState *aggstate, Aggref *aggref, int first, int count)
 	}
 	for (int i = 0; i < count; i++)
 		result[i] = is_told_apart(plain, full, count, i) ? full[i] : plain[i];
-	number_names(result, count);
+	kseg_number_names(result, count);
 	return result;
 }
 
@@ -304,7 +303,7 @@ kseg_argument_names(FunctionCallInfo fcinfo, int first, int count)
 	MemoryContext result_context = CurrentMemoryContext;
 	MemoryContext scratch;
 	const char **result;
-	char	  **names;
+	const char **names;
 	int			level;
 
 	/* a window has no plan to look into */

@@ -119,17 +119,6 @@ check_plan(SPIPlanPtr plan)
 	return source;
 }
 
-static bool
-is_taken(const KsegQuery *query, int count, const char *name, int except)
-{
-	for (int i = 0; i < count; i++)
-	{
-		if (i != except && strcmp(query->names[i], name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Columns of the result.  Names are made distinct with _2, _3 ..., because
  * options and models find features by name.
@@ -146,16 +135,7 @@ describe_columns(TupleDesc desc, KsegQuery *query)
 		query->types[i] = TupleDescAttr(desc, i)->atttypid;
 	}
 
-	for (int i = 1; i < desc->natts; i++)
-	{
-		const char *name = query->names[i];
-
-		if (!is_taken(query, i, name, i))
-			continue;
-		for (int n = 2; is_taken(query, desc->natts, name, i); n++)
-			name = psprintf("%s_%d", query->names[i], n);
-		query->names[i] = name;
-	}
+	kseg_number_names(query->names, query->ncolumns);
 }
 
 void
