@@ -274,6 +274,15 @@ extern const KmModel *kseg_scorer_model(const KsegScorer *scorer);
 /* false: a null among the values and nulls are skipped */
 extern bool kseg_scorer_score(KsegScorer *scorer, const NullableDatum *values,
 							  KmScore *score);
+/*
+ * The same in two steps.  Every value is read, NaN where it is null; the
+ * result is the scorer's own, until the next row.  is_complete: the row gets
+ * a segment.
+ */
+extern const double *kseg_scorer_read(KsegScorer *scorer,
+									  const NullableDatum *values,
+									  bool *is_complete);
+extern bool kseg_scorer_score_read(KsegScorer *scorer, KmScore *score);
 /* segment from 1, or 0 for the same case */
 extern int	kseg_scorer_predict(KsegScorer *scorer,
 								const NullableDatum *values);
@@ -321,5 +330,31 @@ extern void kseg_key_init(KsegKey *key, const KsegQuery *query,
 						  const char *name, MemoryContext context);
 extern Datum kseg_key_text(KsegKey *key, const Datum *values,
 						   const bool *nulls, bool *is_null);
+
+/* ---- queries whose rows a model scores (scored.c) ---- */
+
+typedef struct KsegScoredRow
+{
+	bool		has_segment;	/* false: a null, and the model skips those */
+	KmScore		score;			/* when it has one */
+	const double *features;		/* raw, in the model's order: a number, a
+								 * category's position or -1 for one never
+								 * seen, NaN for a null; always filled */
+	const Datum *values;		/* of all columns of the query */
+	const bool *nulls;
+} KsegScoredRow;
+
+/*
+ * Run a query as kseg_query_run does and score each row.  key: the column
+ * that identifies rows, or NULL.  start is called once with the query's
+ * columns and the column of each feature of the model (NULL when one float8[]
+ * holds them all), row once a row, in a context that is reset after it.
+ */
+extern void kseg_scored_run(const KmModel *model, const char *query,
+							const char *key,
+							void (*start) (void *arg, const KsegQuery *query,
+										   const int *positions),
+							void (*row) (void *arg, const KsegScoredRow *row),
+							void *arg);
 
 #endif							/* KSEG_H */

@@ -293,6 +293,38 @@ kseg_scorer_score(KsegScorer *scorer, const NullableDatum *values,
 {
 	if (!read_row(scorer, values))
 		return false;
+	return kseg_scorer_score_read(scorer, score);
+}
+
+const double *
+kseg_scorer_read(KsegScorer *scorer, const NullableDatum *arguments,
+				 bool *is_complete)
+{
+	if (scorer->is_array)
+	{
+		*is_complete = read_array(scorer, arguments);
+		return scorer->values;
+	}
+
+	*is_complete = true;
+	for (int f = 0; f < scorer->nfeatures; f++)
+	{
+		if (arguments[f].isnull)
+		{
+			scorer->values[f] = get_float8_nan();
+			*is_complete = *is_complete && !scorer->skips_nulls;
+		}
+		else
+			scorer->values[f] = read_value(scorer,
+										   (ReadMethod) scorer->methods[f],
+										   f, arguments[f].value);
+	}
+	return scorer->values;
+}
+
+bool
+kseg_scorer_score_read(KsegScorer *scorer, KmScore *score)
+{
 	km_score(scorer->predictor, scorer->values, score);
 	return score->segment >= 0;
 }

@@ -30,16 +30,11 @@ typedef struct SegmentRows
 	const char *key_name;
 	KsegKey		key;
 	ReturnSetInfo *result;
+
+	/* the form that fits */
 	bool		is_array;		/* the only feature column is a float8[] */
 	int			nfeatures;
 	int		   *positions;		/* of the features' columns in the slot */
-
-	/* the form with a model */
-	const KmModel *model;
-	KsegScorer *scorer;
-	NullableDatum *features;
-
-	/* the form that fits */
 	KsegOptions *options;
 	KsegIngest *ingest;
 	TupleDesc	key_desc;		/* key, whether the row is fitted */
@@ -99,70 +94,24 @@ begin_call(FunctionCallInfo fcinfo, SegmentRows *rows)
 
 /* ---- with a model ---- */
 
-/* The model's features are columns of the query by name. */
 static void
-find_features(SegmentRows *rows, const KsegQuery *query, Oid *types)
-{
-	const KmModel *model = rows->model;
-
-	rows->nfeatures = model->nfeatures;
-	rows->positions = palloc(sizeof(int) * model->nfeatures);
-	for (int f = 0; f < model->nfeatures; f++)
-	{
-		int			column = kseg_query_column(query,
-											   model->features[f].name);
-
-		if (column < 0)
-			kseg_error_query_column("a feature of the model",
-									model->features[f].name,
-									query->ncolumns, query->names);
-		rows->positions[f] = column;
-		types[f] = query->types[column];
-	}
-}
-
-static void
-start_scoring(void *arg, const KsegQuery *query)
+start_scoring(void *arg, const KsegQuery *query, const int *positions)
 {
 	SegmentRows *rows = arg;
-	MemoryContext caller = MemoryContextSwitchTo(rows->context);
-	Oid		   *types = palloc(sizeof(Oid) * rows->model->nfeatures);
 
 	kseg_key_init(&rows->key, query, rows->key_name, rows->context);
-	rows->is_array = is_array_form(query, &rows->key);
-	if (rows->is_array)
-	{
-		rows->nfeatures = 1;
-		rows->positions = palloc(sizeof(int));
-		rows->positions[0] = 1 - rows->key.column;
-		types[0] = FLOAT8ARRAYOID;
-	}
-	else
-		find_features(rows, query, types);
-
-	rows->features = palloc(sizeof(NullableDatum) * rows->nfeatures);
-	rows->scorer = kseg_scorer_create(rows->model, rows->nfeatures, types,
-									  rows->context);
-	MemoryContextSwitchTo(caller);
 }
 
 static void
-score_row(void *arg, const Datum *values, const bool *nulls)
+put_scored_row(void *arg, const KsegScoredRow *row)
 {
 	SegmentRows *rows = arg;
-	KmScore		score;
 	Datum		key;
 	bool		key_is_null;
-	bool		is_scored;
 
-	for (int f = 0; f < rows->nfeatures; f++)
-	{
-		rows->features[f].value = values[rows->positions[f]];
-		rows->features[f].isnull = nulls[rows->positions[f]];
-	}
-	is_scored = kseg_scorer_score(rows->scorer, rows->features, &score);
-	key = kseg_key_text(&rows->key, values, nulls, &key_is_null);
-	put_segment(rows->result, key, key_is_null, is_scored ? &score : NULL);
+	key = kseg_key_text(&rows->key, row->values, row->nulls, &key_is_null);
+	put_segment(rows->result, key, key_is_null,
+				row->has_segment ? &row->score : NULL);
 }
 
 Datum
@@ -170,6 +119,7 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 {
 	SegmentRows rows = {0};
 	MemoryContext caller;
+	KmModel    *model;
 
 	if (PG_ARGISNULL(2))
 		kseg_error_null_argument("model");
@@ -186,10 +136,10 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 			kseg_error_options_without_fit();
 	}
 
-	rows.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(2),
-								 rows.context);
-	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), start_scoring,
-				   score_row, &rows);
+	model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(2),
+							rows.context);
+	kseg_scored_run(model, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					rows.key_name, start_scoring, put_scored_row, &rows);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(rows.context);
