@@ -24,6 +24,9 @@ SELECT kseg_fit(5, age, visits, recency, income, basket, discount, monetary,
 SELECT kseg_fit('{"k": 5, "n_init": 1}'::jsonb, age, visits, recency, income,
                 basket, discount, monetary, score) FROM bench \g /dev/null
 SET client_min_messages = warning;
+\echo @elbow
+SELECT * FROM kseg_elbow('SELECT age, visits, recency, income, basket, discount,
+	monetary, score FROM bench') \g /dev/null
 \echo @predict
 SELECT count(kseg_predict(:'model', age, visits, recency, income, basket,
                           discount, monetary, score)) FROM bench \g /dev/null

@@ -42,7 +42,7 @@ function ratio(text, a, b, target) {
 	time["read", ++count["read"]] = substr($0, RSTART + 3, RLENGTH - 6)
 }
 END {
-	order = "scan avg8 read fit fit_n_init_1 predict update apply_all scan_apply apply_none"
+	order = "scan avg8 read fit fit_n_init_1 elbow predict update apply_all scan_apply apply_none"
 	n = split(order, labels, " ")
 	printf "\n%-16s %10s %10s %10s   (ms, %d rounds, %d rows)\n", "", "median", "least", "most", count["avg8"], rows
 	for (i = 1; i <= n; i++) {
@@ -53,9 +53,19 @@ END {
 	ratio("reading the rows / eight avg", "read", "avg8", "<= 1.0")
 	ratio("kseg_fit, k = 5, default search / eight avg", "fit", "avg8", "<= 3.5")
 	ratio("kseg_fit, k = 5, n_init 1 / eight avg", "fit_n_init_1", "avg8", "<= 2.2")
+	ratio("kseg_elbow, k = 1..10, with all scores / eight avg", "elbow", "avg8", "<= 25")
 	printf "%-58s %8.1f   %s\n", "kseg_predict over the plain scan, ns a row", (m["predict"] - m["scan"]) * 1e6 / rows, "<= 90"
 	ratio("kseg_apply, all rows change / UPDATE SET segment = 1", "apply_all", "update", "<= 1.15")
 	ratio("kseg_apply, nothing changes / scan", "apply_none", "scan_apply", "<= 3")
 	printf "%-58s %8.2f   %s\n", "memory of the backend / (rows x features x 8 bytes)", anonymous * 1024 / (rows * features * 8), "<= 1.6"
 }' "$log"
 rm -f "$log"
+
+# ---- beside scikit-learn ----
+
+if ! /usr/bin/python3 -c 'import sklearn' 2>/dev/null
+then
+	echo "skipped: scikit-learn is not here (Debian: python3-sklearn)"
+	exit 0
+fi
+./elbow.py
