@@ -496,6 +496,18 @@ extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
 						  const double *previous, int previous_k,
 						  KmPool *pool);
 
+/* ---- symmetric matrices (eigen.c) ---- */
+
+/*
+ * Eigenvalues of an n x n matrix, largest first, and its eigenvectors: row i
+ * of vectors has length 1 and belongs to values[i]; its largest entry is
+ * positive (the first of those that differ by less than 1e-8 of it).  Of the
+ * matrix the lower triangle is read, and all of it overwritten.
+ * KM_NOT_FINITE when an entry is; a value beyond double's range is infinite.
+ */
+extern KmStatus km_eigen(const KmHost *host, KmPoll *poll, int n,
+						 double *matrix, double *values, double *vectors);
+
 /* ---- scoring (predict.c) ---- */
 
 /*
