@@ -350,6 +350,87 @@ extern void km_score(const KmPredictor *predictor, const double *values,
 extern void km_predictor_simd(KmPredictor *predictor, KmSimd simd);
 extern void km_predictor_free(KmPredictor *predictor);
 
+/* ---- rows of a query in a model's space ---- */
+
+typedef struct KmPlaced KmPlaced;
+
+/*
+ * An empty store for rows that a model scores.  The model has to live as
+ * long.  limit: bytes that the store, and what is computed from it, may take
+ * for its rows; 0 for no limit.
+ */
+extern KmStatus km_placed_create(const KmHost *host, const KmModel *model,
+								 size_t limit, KmSimd simd,
+								 KmPlaced **placed);
+
+/*
+ * Add one row; values as for km_score().  score: what km_score() said of the
+ * same values, so that it need not be found again, or NULL.  A row without a
+ * segment (a missing value, and the model skips those) is counted, not kept.
+ */
+extern KmStatus km_placed_add(KmPlaced *placed, const double *values,
+							  const KmScore *score);
+
+extern int64_t km_placed_rows(const KmPlaced *placed);
+extern int64_t km_placed_skipped(const KmPlaced *placed);
+/* segment of a row, in the order of km_placed_add without those skipped */
+extern int	km_placed_segment(const KmPlaced *placed, int64_t row);
+extern void km_placed_free(KmPlaced *placed);
+
+/* ---- how good a segmentation is ---- */
+
+/*
+ * Rows that silhouettes are exact up to; beyond, they come from a sample of
+ * so many rows.
+ */
+#define KM_SILHOUETTE_ROWS	10000
+
+/*
+ * Measures as scikit-learn's: every row counts once, centroids are the means
+ * of the rows.  NAN where a measure is not defined.
+ */
+typedef struct KmQuality
+{
+	int64_t		size;			/* rows */
+	double		inertia;		/* squared distances to the model's centers */
+	double		silhouette;
+	double		davies_bouldin; /* of a segment: its worst ratio */
+	double		calinski_harabasz;	/* NAN for a segment */
+} KmQuality;
+
+/*
+ * The measures over all rows placed, and of each of the model's segments
+ * (segments: an array of k).  *sampled: rows that the silhouette comes from.
+ */
+extern KmStatus km_placed_quality(KmPlaced *placed, KmQuality *overall,
+								  KmQuality *segments, int64_t *sampled);
+
+/* bytes that takes beside the rows, for a model of k x width */
+extern double km_quality_bytes(int k, int width);
+
+/* Over all rows of a fit; NAN: not defined. */
+extern KmStatus km_fit_quality(KmFit *fit, const KmSolution *solution,
+							   double *davies_bouldin,
+							   double *calinski_harabasz);
+
+/*
+ * Adjusted Rand index of two segmentations of the same rows: contingency[i *
+ * columns + j] rows are in segment i of one and j of the other.  NAN when
+ * there is no row.
+ */
+extern double km_adjusted_rand(const int64_t *contingency, int rows,
+							   int columns);
+
+/* The same from the pairs of segments that occur; they get another order. */
+typedef struct KmPair
+{
+	int32_t		a;
+	int32_t		b;
+	int64_t		count;
+} KmPair;
+
+extern double km_adjusted_rand_pairs(KmPair *pairs, size_t n);
+
 /* ---- choosing k ---- */
 
 /*

@@ -518,4 +518,78 @@ extern void km_score_position(const KmPredictor *predictor,
 							  const double *lane, int stride,
 							  KmScore *score);
 
+/*
+ * Positions of a row, in the order of slots, valid until the next call; NULL
+ * when a value is missing and the model skips such rows.
+ */
+extern const double *km_place_row(const KmPredictor *predictor,
+								  const double *values);
+
+/* ---- rows of a query (placed.c) ---- */
+
+/*
+ * A value that the model has never seen is one more category of its feature,
+ * the last one, in which all centers are at 0.  So the space is the model's
+ * with categories added, and its features' own ncategories are one less.
+ */
+struct KmPlaced
+{
+	const KmHost *host;
+	const KmModel *model;
+	KmSimd		simd;
+	KmPoll		poll;
+	KmPredictor *predictor;
+	KmSpace		space;
+	KmRows	   *rows;			/* rows->table: positions */
+	double	   *values;			/* scratch: one row */
+	uint16_t   *own;			/* segment of each row */
+	int64_t		own_allocated;
+	int64_t		skipped;
+};
+
+/* the model's centers in the space above: k x space.width */
+extern KmStatus km_placed_centers(const KmPlaced *placed, double **centers);
+
+/* ---- a uniform sample of rows (draw.c) ---- */
+
+/*
+ * Rows drawn from a table with equal chances, by their content alone, so that
+ * no order matters: all of them, when there are no more than wanted.  Equal
+ * rows are one row here.  The table has a weight slot, the multiplicity.
+ */
+typedef struct KmDraw
+{
+	KmTable		table;			/* distinct rows in canonical order */
+	int64_t    *multiplicity;	/* of each */
+	uint64_t   *hash;			/* of each row's content */
+	int64_t		total;			/* sum of multiplicities */
+	int64_t		rows;			/* that were drawn from */
+} KmDraw;
+
+/* draw may be uninitialised; after a failure there is nothing to clear */
+extern KmStatus km_draw_create(const KmTable *table, const KmSpace *space,
+							   int64_t want, KmPoll *poll, KmDraw *draw);
+extern void km_draw_clear(KmDraw *draw);
+
+/*
+ * Nearest of k centers (k x space->width) of each distinct row drawn:
+ * own[draw->table.nrows], the caller's.
+ */
+extern KmStatus km_draw_assign(const KmDraw *draw, const KmSpace *space,
+							   KmPoll *poll, KmSimd simd,
+							   const double *centers, int k, uint16_t *own);
+
+/* ---- silhouettes (silhouette.c) ---- */
+
+/*
+ * Mean silhouettes of several segmentations of the same rows at once:
+ * labels[j][row] < k[j].  overall[j]: the mean, NAN where it is not defined;
+ * per_segment (may be NULL)[j][c]: the mean over a segment, NAN when it has
+ * no row or overall is NAN.  Takes memory for each row, not for pairs.
+ */
+extern KmStatus km_silhouettes(const KmDraw *draw, const KmSpace *space,
+							   KmPoll *poll, KmSimd simd, int nlabelings,
+							   const int *k, const uint16_t *const *labels,
+							   double *overall, double **per_segment);
+
 #endif							/* KM_INTERNAL_H */

@@ -283,6 +283,12 @@ place_row(const KmPredictor *p, const double *values)
 	return true;
 }
 
+const double *
+km_place_row(const KmPredictor *p, const double *values)
+{
+	return place_row(p, values) ? p->lane : NULL;
+}
+
 int
 km_predict(const KmPredictor *p, const double *values)
 {
