@@ -1,0 +1,352 @@
+/*
+ * sketch.c
+ *		A set of distinct rows with the multiplicity of each, bounded by their
+ *		keys: what samples and draws are made of.
+ *
+ * Rows come in any order; what is kept in the end, and in which order,
+ * depends on their contents alone.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "sketch.h"
+
+/* entries above want before a prune */
+#define SPARE(want)		((want) + 1024)
+
+static int
+compare_contents(const KmSketch *sketch, int64_t a, int64_t b)
+{
+	const double *x = sketch->contents + a * sketch->nslots;
+	const double *y = sketch->contents + b * sketch->nslots;
+
+	for (int s = 0; s < sketch->nslots; s++)
+	{
+		if (x[s] != y[s])
+			return x[s] < y[s] ? -1 : 1;
+	}
+	return 0;
+}
+
+/* canonical order: by key, then hash, then content */
+static bool
+entry_before(const KmSketch *sketch, const KmEntry *a, const KmEntry *b)
+{
+	if (a->key != b->key)
+		return a->key < b->key;
+	if (a->hash != b->hash)
+		return a->hash < b->hash;
+	return compare_contents(sketch, a->row, b->row) < 0;
+}
+
+/*
+ * Bottom-up merge sort of pointers: no recursion, no worst case, and unlike
+ * qsort its comparison knows the sketch.
+ */
+KmStatus
+km_sketch_sort(KmSketch *sketch)
+{
+	size_t		n = (size_t) sketch->n;
+	KmEntry	   *sorted = km_alloc(sketch->host, (size_t) sketch->capacity,
+								  sizeof(KmEntry));
+	KmEntry	  **from = km_alloc(sketch->host, n, sizeof(KmEntry *));
+	KmEntry	  **to = km_alloc(sketch->host, n, sizeof(KmEntry *));
+	KmStatus	status = KM_OK;
+
+	if (sorted == NULL || from == NULL || to == NULL)
+		status = KM_NO_MEMORY;
+	for (size_t i = 0; i < n && status == KM_OK; i++)
+		from[i] = &sketch->entries[i];
+	for (size_t run = 1; run < n && status == KM_OK; run *= 2)
+	{
+		KmEntry	  **swap;
+
+		for (size_t first = 0; first < n; first += 2 * run)
+		{
+			size_t		middle = first + run < n ? first + run : n;
+			size_t		end = middle + run < n ? middle + run : n;
+			size_t		a = first;
+			size_t		b = middle;
+
+			for (size_t i = first; i < end; i++)
+			{
+				if (b >= end ||
+					(a < middle && !entry_before(sketch, from[b], from[a])))
+					to[i] = from[a++];
+				else
+					to[i] = from[b++];
+			}
+		}
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	if (status == KM_OK)
+	{
+		for (size_t i = 0; i < n; i++)
+			sorted[i] = *from[i];
+		km_free(sketch->host, sketch->entries);
+		sketch->entries = sorted;
+		sorted = NULL;
+	}
+	km_free(sketch->host, sorted);
+	km_free(sketch->host, from);
+	km_free(sketch->host, to);
+	return status;
+}
+
+static void
+index_entries(KmSketch *sketch)
+{
+	memset(sketch->index, 0xff, sizeof(int32_t) * ((size_t) sketch->mask + 1));
+	for (int64_t i = 0; i < sketch->n; i++)
+	{
+		uint32_t	at = (uint32_t) sketch->entries[i].hash & sketch->mask;
+
+		while (sketch->index[at] >= 0)
+			at = (at + 1) & sketch->mask;
+		sketch->index[at] = (int32_t) i;
+	}
+}
+
+KmStatus
+km_sketch_pack(KmSketch *sketch)
+{
+	double	   *contents = km_alloc(sketch->host,
+									(size_t) sketch->capacity *
+									sketch->nslots, sizeof(double));
+
+	if (contents == NULL)
+		return KM_NO_MEMORY;
+	for (int64_t i = 0; i < sketch->n; i++)
+	{
+		memcpy(contents + i * sketch->nslots,
+			   sketch->contents + sketch->entries[i].row * sketch->nslots,
+			   sizeof(double) * sketch->nslots);
+		sketch->entries[i].row = i;
+	}
+	km_free(sketch->host, sketch->contents);
+	sketch->contents = contents;
+	index_entries(sketch);
+	return KM_OK;
+}
+
+/*
+ * Make room: keep what may still be among the want smallest.  Equal keys are
+ * kept together, whoever came first.
+ */
+static KmStatus
+prune(KmSketch *sketch, KmPoll *poll)
+{
+	int64_t		n = sketch->n;
+	int64_t		kept = 0;
+	double	   *keys = km_alloc(sketch->host, (size_t) n, sizeof(double));
+	KmStatus	status;
+
+	if (keys == NULL)
+		return KM_NO_MEMORY;
+	for (int64_t i = 0; i < n; i++)
+		keys[i] = sketch->entries[i].key;
+	status = km_select(poll, keys, 0, n - 1, sketch->want);
+	sketch->threshold = keys[sketch->want];
+	km_free(sketch->host, keys);
+	if (status != KM_OK)
+		return status;
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (sketch->entries[i].key <= sketch->threshold)
+			sketch->entries[kept++] = sketch->entries[i];
+	}
+	/* thousands of equal keys: only a forged hash could do that */
+	if (kept == n)
+		return KM_NO_MEMORY;
+	sketch->n = kept;
+	return km_sketch_pack(sketch);
+}
+
+static KmStatus
+grow(KmSketch *sketch)
+{
+	int64_t		capacity = sketch->capacity * 2;
+	int64_t		most = sketch->want + SPARE(sketch->want);
+	KmEntry	   *entries;
+	double	   *contents;
+	int32_t    *index;
+	uint32_t	size = 64;
+
+	if (capacity < 256)
+		capacity = 256;
+	if (capacity > most)
+		capacity = most;
+	while (size < capacity * 2)
+		size *= 2;
+	entries = km_alloc(sketch->host, (size_t) capacity, sizeof(KmEntry));
+	contents = km_alloc(sketch->host, (size_t) capacity * sketch->nslots,
+						sizeof(double));
+	index = km_alloc(sketch->host, size, sizeof(int32_t));
+	if (entries == NULL || contents == NULL || index == NULL)
+	{
+		km_free(sketch->host, entries);
+		km_free(sketch->host, contents);
+		km_free(sketch->host, index);
+		return KM_NO_MEMORY;
+	}
+	if (sketch->n > 0)
+	{
+		memcpy(entries, sketch->entries, sizeof(KmEntry) * sketch->n);
+		memcpy(contents, sketch->contents,
+			   sizeof(double) * sketch->n * sketch->nslots);
+	}
+	km_free(sketch->host, sketch->entries);
+	km_free(sketch->host, sketch->contents);
+	km_free(sketch->host, sketch->index);
+	sketch->entries = entries;
+	sketch->contents = contents;
+	sketch->index = index;
+	sketch->capacity = capacity;
+	sketch->mask = size - 1;
+	index_entries(sketch);
+	return KM_OK;
+}
+
+KmStatus
+km_sketch_create(KmSketch *sketch, const KmSpace *space, int64_t want)
+{
+	memset(sketch, 0, sizeof(*sketch));
+	sketch->host = space->host;
+	sketch->space = space;
+	sketch->nslots = space->nfeatures;
+	sketch->want = want;
+	sketch->threshold = INFINITY;
+	sketch->complete = true;
+	return grow(sketch);
+}
+
+void
+km_sketch_free(KmSketch *sketch)
+{
+	km_free(sketch->host, sketch->entries);
+	km_free(sketch->host, sketch->contents);
+	km_free(sketch->host, sketch->index);
+}
+
+KmStatus
+km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
+				uint64_t hash, double key, double p, double norm,
+				int64_t weight)
+{
+	uint32_t	at = (uint32_t) hash & sketch->mask;
+	KmEntry	   *entry;
+	double	   *content;
+
+	while (sketch->index[at] >= 0)
+	{
+		entry = &sketch->entries[sketch->index[at]];
+		if (entry->hash == hash)
+		{
+			const double *x = sketch->contents + entry->row * sketch->nslots;
+			int			s = 0;
+
+			while (s < sketch->nslots && x[s] == lane[s * KM_LANES])
+				s++;
+			if (s == sketch->nslots)
+			{
+				entry->weight += weight;
+				return KM_OK;
+			}
+		}
+		at = (at + 1) & sketch->mask;
+	}
+
+	if (sketch->n == sketch->capacity)
+	{
+		if (sketch->capacity < sketch->want + SPARE(sketch->want))
+			KM_TRY(grow(sketch));
+		else
+			KM_TRY(prune(sketch, poll));
+		if (key > sketch->threshold)
+			return KM_OK;
+		at = (uint32_t) hash & sketch->mask;
+		while (sketch->index[at] >= 0)
+			at = (at + 1) & sketch->mask;
+	}
+	entry = &sketch->entries[sketch->n];
+	content = sketch->contents + sketch->n * sketch->nslots;
+	for (int s = 0; s < sketch->nslots; s++)
+		content[s] = lane[s * KM_LANES];
+	entry->key = key;
+	entry->hash = hash;
+	entry->p = p;
+	entry->norm = norm;
+	entry->weight = weight;
+	entry->row = sketch->n;
+	sketch->index[at] = (int32_t) sketch->n;
+	sketch->n++;
+	return KM_OK;
+}
+
+KmStatus
+km_sketch_table(const KmSketch *sketch, const KmTable *like, KmTable *table)
+{
+	KmTable		layout = *like;
+
+	layout.weight_slot = sketch->nslots;
+	layout.length_slot = -1;
+	layout.nslots = sketch->nslots + 1;
+	KM_TRY(km_table_clone(&layout, sketch->n, table));
+	for (int64_t i = 0; i < sketch->n; i++)
+	{
+		const double *content = sketch->contents +
+			sketch->entries[i].row * sketch->nslots;
+		double	   *lane = km_cell(table, table->blocks, (int) i, 0);
+
+		for (int s = 0; s < sketch->nslots; s++)
+			lane[s * KM_LANES] = content[s];
+	}
+	return KM_OK;
+}
+
+static void
+measure_tile(const KmSpace *space, const double *tile, double *norm)
+{
+	for (int l = 0; l < KM_LANES; l++)
+		norm[l] = 0;
+	for (int s = 0; s < space->nfeatures; s++)
+	{
+		const double *x = tile + s * KM_LANES;
+		double		factor = 0;
+
+		if (s >= space->nnum)
+			factor = space->factor[s - space->nnum];
+		for (int l = 0; l < KM_LANES; l++)
+			norm[l] += s < space->nnum ? x[l] * x[l] : factor * factor;
+	}
+}
+
+/*
+ * Hash and squared length of a tile's rows.  The lanes' chains of
+ * multiplications overlap, which makes this four times as fast as one row
+ * after another.
+ */
+void
+km_hash_tile(const KmSpace *space, const double *tile, uint64_t *hash,
+			 double *norm)
+{
+	for (int l = 0; l < KM_LANES; l++)
+		hash[l] = UINT64_C(0x9e3779b97f4a7c15);
+	for (int s = 0; s < space->nfeatures; s++)
+	{
+		uint64_t	bits[KM_LANES];
+
+		memcpy(bits, tile + s * KM_LANES, sizeof(bits));
+		for (int l = 0; l < KM_LANES; l++)
+		{
+			hash[l] = (hash[l] ^ bits[l]) * UINT64_C(0xd6e8feb86659fd93);
+			hash[l] ^= hash[l] >> 32;
+		}
+	}
+	for (int l = 0; l < KM_LANES; l++)
+		hash[l] = km_mix(hash[l]);
+	if (norm != NULL)
+		measure_tile(space, tile, norm);
+}

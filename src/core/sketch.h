@@ -1,0 +1,64 @@
+/*
+ * sketch.h
+ *		Sets of distinct rows, for samples and draws.
+ */
+#ifndef KM_SKETCH_H
+#define KM_SKETCH_H
+
+#include "km_internal.h"
+
+typedef struct KmEntry
+{
+	double		key;
+	uint64_t	hash;
+	double		p;				/* 1: by chance alone, more: by distance too */
+	int64_t		weight;			/* rows (or their weights) like it */
+	double		norm;
+	int64_t		row;			/* where its content is stored */
+} KmEntry;
+
+typedef struct KmSketch
+{
+	/* set once */
+	const KmHost *host;
+	const KmSpace *space;
+	int			nslots;			/* of the content: no weight, no length */
+	int64_t		want;			/* so many, or a few more, are kept */
+	/* changes while rows come */
+	int64_t		capacity;
+	uint32_t	mask;
+	int64_t		n;
+	double		threshold;		/* keys beyond it are out */
+	bool		complete;		/* the caller's: nothing was left out */
+	KmEntry    *entries;
+	double	   *contents;		/* capacity x nslots */
+	int32_t    *index;			/* hash -> entry, -1: free */
+} KmSketch;
+
+/* must be freed whatever the status */
+extern KmStatus km_sketch_create(KmSketch *sketch, const KmSpace *space,
+								 int64_t want);
+extern void km_sketch_free(KmSketch *sketch);
+
+/*
+ * Add the row at lane, whose key is not beyond the threshold.  p and norm
+ * are kept for the caller.
+ */
+extern KmStatus km_sketch_offer(KmSketch *sketch, KmPoll *poll,
+								const double *lane, uint64_t hash, double key,
+								double p, double norm, int64_t weight);
+
+/* canonical order: by key, then hash, then content */
+extern KmStatus km_sketch_sort(KmSketch *sketch);
+/* Contents in the order of entries, which may have changed. */
+extern KmStatus km_sketch_pack(KmSketch *sketch);
+
+/* The entries as a table with a weight slot, which is left 0. */
+extern KmStatus km_sketch_table(const KmSketch *sketch, const KmTable *like,
+								KmTable *table);
+
+/* hash and squared length (norm may be NULL) of a tile's rows */
+extern void km_hash_tile(const KmSpace *space, const double *tile,
+						 uint64_t *hash, double *norm);
+
+#endif							/* KM_SKETCH_H */
