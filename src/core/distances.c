@@ -11,14 +11,13 @@
 
 /* squared distance of each lane to its own center */
 static void
-own_distances(const KmFit *fit, const double *tile, int nrows,
-			  const uint16_t *own, double *square)
+own_distances(const KmSpace *space, const KmPacked *packed,
+			  const double *tile, int nrows, const uint16_t *own,
+			  double *square)
 {
-	const KmSpace *space = &fit->space;
-
 	for (int l = 0; l < nrows; l++)
 	{
-		const double *center = fit->lloyd.packed.numeric +
+		const double *center = packed->numeric +
 			(size_t) own[l] * space->nnum;
 		double		d = 0;
 
@@ -29,9 +28,9 @@ own_distances(const KmFit *fit, const double *tile, int nrows,
 			d += e * e;
 		}
 		for (int f = 0; f < space->ncat; f++)
-			d += fit->lloyd.packed.tables[f]
+			d += packed->tables[f]
 				[(size_t) tile[(space->nnum + f) * KM_LANES + l] *
-				 fit->lloyd.packed.stride + own[l]];
+				 packed->stride + own[l]];
 		square[l] = d;
 	}
 }
@@ -53,13 +52,14 @@ km_fixed_value(const FixedSum *sum)
 }
 
 KmStatus
-km_sum_distances(KmFit *fit, SegmentSums *sums)
+km_sum_own_distances(const KmTable *table, const KmSpace *space,
+					 const KmPacked *packed, const uint16_t *own,
+					 double bound, KmPoll *poll, SegmentSums *sums)
 {
-	const KmTable *table = fit->table;
-	double		scale = km_fixed_scale(fit->bound);
-	double		root_scale = km_fixed_scale(sqrt(fit->bound));
+	double		scale = km_fixed_scale(bound);
+	double		root_scale = km_fixed_scale(sqrt(bound));
 
-	memset(sums, 0, sizeof(SegmentSums) * fit->lloyd.k);
+	memset(sums, 0, sizeof(SegmentSums) * packed->k);
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		const KmBlock *block = &table->blocks[b];
@@ -69,17 +69,17 @@ km_sum_distances(KmFit *fit, SegmentSums *sums)
 		{
 			const double *tile = km_tile(table, block, t);
 			int			nrows = km_tile_rows(block, t);
-			const uint16_t *own = fit->lloyd.own + block->first + t * KM_LANES;
+			const uint16_t *tile_own = own + block->first + t * KM_LANES;
 			double		square[KM_LANES];
 
-			own_distances(fit, tile, nrows, own, square);
+			own_distances(space, packed, tile, nrows, tile_own, square);
 			for (int l = 0; l < nrows; l++)
 			{
 				double		scaled = square[l] * scale;
 				int64_t		whole = (int64_t) scaled;
 				int64_t		fraction = (int64_t)
 					((scaled - (double) whole) * 0x1p62);
-				SegmentSums *to = &sums[own[l]];
+				SegmentSums *to = &sums[tile_own[l]];
 
 				add_fixed(&to->plain, whole, fraction, 1);
 				add_fixed(&to->square, whole, fraction,
@@ -87,10 +87,17 @@ km_sum_distances(KmFit *fit, SegmentSums *sums)
 				to->way += (int64_t) (sqrt(square[l]) * root_scale);
 			}
 		}
-		if (!km_poll(&fit->poll, (double) block->nrows * (table->nslots + 8)))
+		if (!km_poll(poll, (double) block->nrows * (table->nslots + 8)))
 			return KM_CANCELLED;
 	}
 	return KM_OK;
+}
+
+KmStatus
+km_sum_distances(KmFit *fit, SegmentSums *sums)
+{
+	return km_sum_own_distances(fit->table, &fit->space, &fit->lloyd.packed,
+								fit->lloyd.own, fit->bound, &fit->poll, sums);
 }
 
 double

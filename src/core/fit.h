@@ -1,7 +1,7 @@
 /*
  * fit.h
- *		What the files of a fit share: fit.c runs it, distances.c measures it,
- *		describe.c makes a model of it.
+ *		What the files of a fit share: fit.c runs it, distances.c and
+ *		quality.c measure it, describe.c makes a model of it.
  */
 #ifndef KM_FIT_H
 #define KM_FIT_H
@@ -69,7 +69,16 @@ extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 
 /* ---- distances.c ---- */
 
-/* over all rows, with what is in fit->lloyd; sums: one a segment */
+/*
+ * Distances of a table's rows to their own centers; sums: one a segment.
+ * bound: no squared distance is above it.
+ */
+extern KmStatus km_sum_own_distances(const KmTable *table,
+									 const KmSpace *space,
+									 const KmPacked *packed,
+									 const uint16_t *own, double bound,
+									 KmPoll *poll, SegmentSums *sums);
+/* over all rows, with what is in fit->lloyd */
 extern KmStatus km_sum_distances(KmFit *fit, SegmentSums *sums);
 extern double km_fixed_value(const FixedSum *sum);
 /* of k segments, in the user's unit of weight */

@@ -143,6 +143,22 @@ km_place_kernel(KmSimd simd)
 	}
 }
 
+KmPairs
+km_pairs_kernel(KmSimd simd)
+{
+	switch (km_simd_resolve(simd))
+	{
+#ifdef KM_WIDE_X86
+		case KM_SIMD_AVX512:
+			return pairs_avx512;
+		case KM_SIMD_AVX2:
+			return pairs_avx2;
+#endif
+		default:
+			return pairs_baseline;
+	}
+}
+
 /* ---- centers in the kernels' form ---- */
 
 KmStatus

@@ -18,6 +18,7 @@ typedef int64_t NAME(LaneIds_) __attribute__((vector_size(VECTOR_BYTES),
 #define LaneIds NAME(LaneIds_)
 
 #define LOAD(p)		(*(const Lanes *) (p))
+#define STORE(p, v)	(*(Lanes *) (p) = (v))
 
 /* mask ? a : b; macros, as passing wide vectors has no stable ABI */
 #define SELECT(mask, a, b) \
@@ -183,10 +184,78 @@ NAME(place_) (const double *values, const double *axes, int nblocks,
 	return all;
 }
 
+/* vectors of rows worked on together: hides what a square root takes */
+#define PAIR_LANES	(TOGETHER * VECTOR_LANES)
+
+/* KmPairs */
+static TARGET void
+NAME(pairs_) (const KmSpace *space, const double *rows, const double *tile,
+			  int n, const int32_t *targets, int ntargets, double *sums)
+{
+	int			nnum = space->nnum;
+	int			ncat = space->ncat;
+	const double *multiplicity = tile + (size_t) space->nfeatures * KM_LANES;
+
+	for (int l = 0; l < n; l++, targets += ntargets)
+	{
+		double		distance[KM_PAIR_ROWS];
+
+		for (int at = 0; at < KM_PAIR_ROWS; at += PAIR_LANES)
+		{
+			const double *x = rows + at;
+			const double *y = tile + l;
+			Lanes		a0 = {0};
+			Lanes		a1 = {0};
+			Lanes		a2 = {0};
+			Lanes		a3 = {0};
+
+			for (int s = 0; s < nnum; s++, x += KM_PAIR_ROWS, y += KM_LANES)
+			{
+				Lanes		e0 = LOAD(x) - *y;
+				Lanes		e1 = LOAD(x + VECTOR_LANES) - *y;
+				Lanes		e2 = LOAD(x + 2 * VECTOR_LANES) - *y;
+				Lanes		e3 = LOAD(x + 3 * VECTOR_LANES) - *y;
+
+				a0 += e0 * e0;
+				a1 += e1 * e1;
+				a2 += e2 * e2;
+				a3 += e3 * e3;
+			}
+			for (int f = 0; f < ncat; f++, x += KM_PAIR_ROWS, y += KM_LANES)
+			{
+				LaneIds		apart = (LaneIds) ((Lanes) {} +
+											   2 * space->factor[f] *
+											   space->factor[f]);
+
+				a0 += (Lanes) ((LOAD(x) != *y) & apart);
+				a1 += (Lanes) ((LOAD(x + VECTOR_LANES) != *y) & apart);
+				a2 += (Lanes) ((LOAD(x + 2 * VECTOR_LANES) != *y) & apart);
+				a3 += (Lanes) ((LOAD(x + 3 * VECTOR_LANES) != *y) & apart);
+			}
+			STORE(distance + at, a0);
+			STORE(distance + at + VECTOR_LANES, a1);
+			STORE(distance + at + 2 * VECTOR_LANES, a2);
+			STORE(distance + at + 3 * VECTOR_LANES, a3);
+		}
+		/* shorter loops gcc unrolls before it can make vectors of them */
+		for (int i = 0; i < KM_PAIR_ROWS; i++)
+			distance[i] = sqrt(distance[i]) * multiplicity[l];
+		for (int t = 0; t < ntargets; t++)
+		{
+			double	   *sum = sums + targets[t];
+
+			for (int i = 0; i < KM_PAIR_ROWS; i += VECTOR_LANES)
+				STORE(sum + i, LOAD(sum + i) + LOAD(distance + i));
+		}
+	}
+}
+
 #undef VECTOR_LANES
+#undef PAIR_LANES
 #undef Lanes
 #undef LaneIds
 #undef LOAD
+#undef STORE
 #undef SELECT
 #undef SELECT_ID
 #undef TAKE

@@ -349,6 +349,19 @@ enum
 	KM_AXIS_LIMIT,				/* which works up to here */
 	KM_AXIS_VALUES
 };
+/*
+ * Distances of KM_PAIR_ROWS rows, whose values of one slot stand side by side,
+ * to the n rows of a tile with a weight slot, times each one's weight.
+ * Those of row l are added, KM_PAIR_ROWS side by side, to the sums that start
+ * at targets[l * ntargets ...]: one sum for each row in the order of the
+ * tiles, whatever the vector unit.
+ */
+#define KM_PAIR_ROWS	32
+typedef void (*KmPairs) (const KmSpace *space, const double *rows,
+						 const double *tile, int n, const int32_t *targets,
+						 int ntargets, double *sums);
+extern KmPairs km_pairs_kernel(KmSimd simd);
+
 /* most tiles a kernel is called with at once */
 #define KM_KERNEL_TILES	16
 
@@ -417,6 +430,13 @@ extern KmStatus km_lloyd_assign(KmLloyd *lloyd, bool bounded,
 								int64_t *moved);
 /* centers become means; an empty segment takes the farthest row */
 extern KmStatus km_lloyd_update(KmLloyd *lloyd);
+/*
+ * Mean of rows from their sums: integers in units[slot] for numeric features,
+ * counts of categories.
+ */
+extern void km_mean_center(const KmSpace *space, const double *units,
+						   const KmWide *sums, int64_t weight,
+						   double *center);
 /* from the sums: accurate to about 1e-15 of the total */
 extern double km_lloyd_inertia(const KmLloyd *lloyd);
 /* nearest and second nearest of every row, without changing anything */

@@ -453,6 +453,20 @@ divide_sum(KmWide sum, int64_t weight)
 	return (double) whole + (double) rest / (double) weight;
 }
 
+void
+km_mean_center(const KmSpace *space, const double *units, const KmWide *sums,
+			   int64_t weight, double *center)
+{
+	for (int s = 0; s < space->nnum; s++)
+		center[s] = divide_sum(sums[s], weight) * units[s];
+	for (int f = 0; f < space->ncat; f++)
+	{
+		for (int v = 0; v < space->ncategories[f]; v++)
+			center[space->offset[f] + v] = space->factor[f] *
+				((double) sums[space->offset[f] + v] / (double) weight);
+	}
+}
+
 /* Means of the rows in each segment; empty segments keep their center. */
 static void
 compute_means(KmLloyd *lloyd)
@@ -461,21 +475,11 @@ compute_means(KmLloyd *lloyd)
 
 	for (int c = 0; c < lloyd->k; c++)
 	{
-		double	   *center = lloyd->centers + (size_t) c * space->width;
-		const KmWide *sums = lloyd->sums + (size_t) c * space->width;
-		double		weight = (double) lloyd->weight[c];
+		size_t		at = (size_t) c * space->width;
 
-		if (lloyd->size[c] == 0)
-			continue;
-		for (int s = 0; s < space->nnum; s++)
-			center[s] = divide_sum(sums[s], (int64_t) lloyd->weight[c]) *
-				space->unit[s];
-		for (int f = 0; f < space->ncat; f++)
-		{
-			for (int v = 0; v < space->ncategories[f]; v++)
-				center[space->offset[f] + v] = space->factor[f] *
-					((double) sums[space->offset[f] + v] / weight);
-		}
+		if (lloyd->size[c] > 0)
+			km_mean_center(space, space->unit, lloyd->sums + at,
+						   (int64_t) lloyd->weight[c], lloyd->centers + at);
 	}
 }
 
