@@ -418,6 +418,16 @@ kseg_error_centroids(int k, int width, Size needed)
 					 (int) (needed / (1024 * 1024)) + 1)));
 }
 
+void
+kseg_error_pairs(int64 pairs)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("more than %lld different pairs of segments do not fit into \"kseg.work_mem\" (%d MB)",
+					(long long) pairs - 1, kseg_work_mem / 1024),
+			 errhint("Pass the numbers of segments, not of rows, or raise \"kseg.work_mem\".")));
+}
+
 /* ---- settings ---- */
 
 void

@@ -79,6 +79,7 @@ pg_noreturn extern void kseg_error_work_mem(int64 rows, int nfeatures);
 /* needed: bytes, when the number of rows is known beforehand */
 pg_noreturn extern void kseg_error_work_mem_known(int64 rows, int nfeatures,
 												  Size needed);
+pg_noreturn extern void kseg_error_pairs(int64 pairs);
 pg_noreturn extern void kseg_error_centroids(int k, int width, Size needed);
 
 /* ---- settings ---- */

@@ -41,6 +41,11 @@ extern bool kseg_distance_find(const char *name, KmDistance *distance);
 /* "number", "boolean", "moment", "interval", "category" */
 extern const char *kseg_kind_name(KmKind kind);
 
+/* Notes in one column: "; " before all but the first. */
+extern void kseg_start_note(StringInfo notes);
+/* a number of rows as people read it: 1,000,000 */
+extern void kseg_append_count(StringInfo text, int64 count);
+
 /* ---- settings (kseg.c) ---- */
 
 extern int	kseg_work_mem;		/* kB */

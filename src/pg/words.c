@@ -1,6 +1,7 @@
 /*
  * words.c
- *		What SQL and JSON call the core's enumerations.
+ *		What SQL and JSON call the core's enumerations; words and numbers in
+ *		notes.
  */
 #include "postgres.h"
 
@@ -78,4 +79,25 @@ kseg_kind_name(KmKind kind)
 			return "category";
 	}
 	elog(ERROR, "unexpected kind of feature: %d", (int) kind);
+}
+
+void
+kseg_start_note(StringInfo notes)
+{
+	if (notes->len > 0)
+		appendStringInfoString(notes, "; ");
+}
+
+void
+kseg_append_count(StringInfo text, int64 count)
+{
+	char		digits[32];
+	int			n = snprintf(digits, sizeof(digits), INT64_FORMAT, count);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-')
+			appendStringInfoChar(text, ',');
+		appendStringInfoChar(text, digits[i]);
+	}
 }
