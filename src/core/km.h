@@ -431,6 +431,35 @@ typedef struct KmPair
 
 extern double km_adjusted_rand_pairs(KmPair *pairs, size_t n);
 
+/* ---- rows in few dimensions ---- */
+
+#define KM_PCA_DIMS			3	/* at the most */
+/* dimensions that rows may vary in: the matrix has the square of it, and
+ * finding its axes takes the cube */
+#define KM_PCA_MAX_WIDTH	2000
+
+typedef struct KmPca KmPca;
+
+/*
+ * The axes that keep most of the variance of the rows placed, each row
+ * counting once.  *width: dimensions the rows vary in, categories being one
+ * each; KM_TOO_WIDE above KM_PCA_MAX_WIDTH.  limit: bytes for matrices, 0 for
+ * no limit, else KM_OVER_LIMIT above it.
+ */
+extern KmStatus km_placed_pca(const KmPlaced *placed, int dims, size_t limit,
+							  int *width, KmPca **pca);
+extern double km_pca_bytes(int width);
+
+/* share of the variance on the axes; -1: there is none */
+extern double km_pca_explained(const KmPca *pca);
+/*
+ * Where a row stands on the axes; dims coordinates, 0 is the mean.  Axes that
+ * would show nothing but rounding have 0 throughout.
+ */
+extern void km_pca_project(const KmPca *pca, int64_t row,
+						   double *coordinates);
+extern void km_pca_free(KmPca *pca);
+
 /* ---- choosing k ---- */
 
 /*

@@ -528,6 +528,13 @@ extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
 extern KmStatus km_eigen(const KmHost *host, KmPoll *poll, int n,
 						 double *matrix, double *values, double *vectors);
 
+/* ---- principal axes (pca.c) ---- */
+
+/* km_placed_pca() for any table in positions */
+extern KmStatus km_pca_create(const KmHost *host, const KmTable *table,
+							  const KmSpace *space, int dims, size_t limit,
+							  int *width, KmPca **pca);
+
 /* ---- scoring (predict.c) ---- */
 
 /*
