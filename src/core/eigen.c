@@ -30,6 +30,7 @@ typedef struct Eigen
 {
 	KmPoll	   *poll;
 	int			n;
+	int		   *order;			/* rows of the caller's matrix, as used here */
 	double	   *matrix;			/* lower triangle, then reflections */
 	double	   *vectors;		/* its rows become the eigenvectors */
 	double	   *diagonal;
@@ -156,10 +157,7 @@ reflect(Eigen *eigen, const double *u, int n, double beta)
 	return KM_OK;
 }
 
-/*
- * From the last row up, so that a matrix whose large entries stand last keeps
- * its small eigenvalues.
- */
+/* From the last row up: see sort_rows(). */
 static KmStatus
 make_tridiagonal(Eigen *eigen)
 {
@@ -428,6 +426,8 @@ set_sign(double *vector, int n)
 	}
 }
 
+/* ---- scale and order of the rows ---- */
+
 /* Bring the largest entry near 1; *exponent takes it back. */
 static KmStatus
 normalise(double *matrix, int n, int *exponent)
@@ -456,20 +456,75 @@ normalise(double *matrix, int n, int *exponent)
 	return KM_OK;
 }
 
+/*
+ * Rows in the order of their diagonal entries, the largest last.  Reflections
+ * start at the last row and sweeps end there, so that rows of small entries
+ * are done with before large ones can drown them: columns of very different
+ * scales keep their small eigenvalues.
+ */
+static void
+sort_rows(Eigen *eigen)
+{
+	size_t		stride = eigen->n;
+
+	for (int i = 0; i < eigen->n; i++)
+	{
+		double		entry = fabs(eigen->matrix[i * stride + i]);
+		int			at = i;
+
+		for (; at > 0 && eigen->work[at - 1] > entry; at--)
+		{
+			eigen->work[at] = eigen->work[at - 1];
+			eigen->order[at] = eigen->order[at - 1];
+		}
+		eigen->work[at] = entry;
+		eigen->order[at] = i;
+	}
+
+	/* the vectors' memory is free until they are made */
+	for (int i = 0; i < eigen->n; i++)
+	{
+		for (int j = 0; j <= i; j++)
+		{
+			size_t		a = eigen->order[i];
+			size_t		b = eigen->order[j];
+
+			eigen->vectors[i * stride + j] = a > b ?
+				eigen->matrix[a * stride + b] : eigen->matrix[b * stride + a];
+		}
+	}
+	for (int i = 0; i < eigen->n; i++)
+		memcpy(eigen->matrix + i * stride, eigen->vectors + i * stride,
+			   sizeof(double) * (i + 1));
+}
+
+/* A vector's entries back in the caller's order. */
+static void
+restore_order(const Eigen *eigen, double *vector)
+{
+	memcpy(eigen->work, vector, sizeof(double) * eigen->n);
+	for (int i = 0; i < eigen->n; i++)
+		vector[eigen->order[i]] = eigen->work[i];
+}
+
 static KmStatus
 solve(Eigen *eigen)
 {
 	int			exponent;
 
 	KM_TRY(normalise(eigen->matrix, eigen->n, &exponent));
+	sort_rows(eigen);
 	KM_TRY(make_tridiagonal(eigen));
 	KM_TRY(multiply_reflections(eigen));
 	KM_TRY(make_diagonal(eigen));
 	sort_values(eigen);
 	for (int i = 0; i < eigen->n; i++)
 	{
+		double	   *vector = eigen->vectors + (size_t) i * eigen->n;
+
 		eigen->diagonal[i] = ldexp(eigen->diagonal[i], exponent);
-		set_sign(eigen->vectors + (size_t) i * eigen->n, eigen->n);
+		restore_order(eigen, vector);
+		set_sign(vector, eigen->n);
 	}
 	return KM_OK;
 }
@@ -487,14 +542,16 @@ km_eigen(const KmHost *host, KmPoll *poll, int n, double *matrix,
 	};
 	KmStatus	status = KM_NO_MEMORY;
 
+	eigen.order = km_alloc_zero(host, n, sizeof(int));
 	eigen.off = km_alloc_zero(host, n, sizeof(double));
 	eigen.work = km_alloc_zero(host, n, sizeof(double));
 	eigen.beta = km_alloc_zero(host, n, sizeof(double));
 	eigen.rotations = km_alloc_zero(host, n, sizeof(double) * 2 * SWEEPS);
 	eigen.chunk = km_alloc_zero(host, n, sizeof(double) * COLUMNS);
-	if (eigen.off != NULL && eigen.work != NULL && eigen.beta != NULL &&
+	if (eigen.order != NULL && eigen.off != NULL && eigen.work != NULL && eigen.beta != NULL &&
 		eigen.rotations != NULL && eigen.chunk != NULL)
 		status = solve(&eigen);
+	km_free(host, eigen.order);
 	km_free(host, eigen.off);
 	km_free(host, eigen.work);
 	km_free(host, eigen.beta);
