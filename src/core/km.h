@@ -431,6 +431,15 @@ typedef struct KmPair
 
 extern double km_adjusted_rand_pairs(KmPair *pairs, size_t n);
 
+/* ---- hashes of what a row holds ---- */
+
+/*
+ * 64 bits, the same on every machine.  Equal values have equal hashes: 0 and
+ * -0, any NaN.  Texts go on from the hash before.
+ */
+extern uint64_t km_hash_values(const double *values, int n);
+extern uint64_t km_hash_text(uint64_t hash, const char *text, size_t length);
+
 /* ---- rows in few dimensions ---- */
 
 #define KM_PCA_DIMS			3	/* at the most */

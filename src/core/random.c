@@ -1,6 +1,7 @@
 /*
  * random.c
- *		The logarithm behind exponential draws.
+ *		What stands in for chance: the logarithm behind exponential draws, and
+ *		hashes.
  *
  * libm's log may differ in its last bit between machines, and a model must
  * not.  This one uses IEEE additions, multiplications and divisions only.
@@ -39,4 +40,46 @@ km_log(double x)
 	for (int power = 21; power >= 1; power -= 2)
 		series = series * s2 + 1.0 / power;
 	return 2 * s * series + exponent * 0.69314718055994530942;
+}
+
+#define HASH_START		UINT64_C(0x9e3779b97f4a7c15)
+#define HASH_FACTOR		UINT64_C(0xd6e8feb86659fd93)
+
+static inline uint64_t
+hash_word(uint64_t hash, uint64_t word)
+{
+	return km_mix((hash ^ word) * HASH_FACTOR);
+}
+
+uint64_t
+km_hash_values(const double *values, int n)
+{
+	uint64_t	hash = HASH_START;
+
+	for (int i = 0; i < n; i++)
+	{
+		double		value = isnan(values[i]) ? INFINITY : values[i] + 0.0;
+		uint64_t	bits;
+
+		/* a value is finite, so that infinity is free to stand for none */
+		memcpy(&bits, &value, sizeof(bits));
+		hash = hash_word(hash, bits);
+	}
+	return hash;
+}
+
+uint64_t
+km_hash_text(uint64_t hash, const char *text, size_t length)
+{
+	hash = hash_word(hash, length);
+	for (size_t i = 0; i < length; i += 8)
+	{
+		uint64_t	word = 0;
+
+		/* byte by byte: the same word whatever the machine's order */
+		for (size_t b = i; b < length && b < i + 8; b++)
+			word |= (uint64_t) (unsigned char) text[b] << (8 * (b - i));
+		hash = hash_word(hash, word);
+	}
+	return hash;
 }

@@ -896,6 +896,53 @@ kseg_error_options_without_fit(void)
 			 errhint("Give them when the model is fitted.")));
 }
 
+/* ---- projections ---- */
+
+void
+kseg_error_project_dims(int dims)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("number of dimensions to show must be 2 or 3, not %d",
+					dims),
+			 errhint("Pass 2 for the columns x and y, or 3 for z as well.")));
+}
+
+void
+kseg_error_max_rows(int max_rows)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("number of rows to show must be at least 1, not %d",
+					max_rows),
+			 errhint("Leave out \"max_rows\" for all rows.")));
+}
+
+void
+kseg_error_project_width(int width)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("rows of %d dimensions are too wide for a projection, whose limit is %d",
+					width, KM_PCA_MAX_WIDTH),
+			 errdetail("Each numeric feature is a dimension, and each category that occurs."),
+			 errhint("Use a model with fewer features, or put rare categories together.")));
+}
+
+void
+kseg_error_project_memory(int width)
+{
+	double		needed = km_pca_bytes(width);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("the covariances of %d dimensions do not fit into \"kseg.work_mem\" (%d MB)",
+					width, kseg_work_mem / 1024),
+			 errdetail("Each numeric feature is a dimension, and each category that occurs."),
+			 errhint("Set \"kseg.work_mem\" to at least %d MB, or use a model with fewer features.",
+					 (int) (needed / (1024 * 1024)) + 1)));
+}
+
 /* ---- writing back ---- */
 
 void

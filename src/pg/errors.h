@@ -186,6 +186,13 @@ pg_noreturn extern void kseg_error_category_scaled(const char *column,
 												   Oid type);
 pg_noreturn extern void kseg_error_options_without_fit(void);
 
+/* ---- projections ---- */
+
+pg_noreturn extern void kseg_error_project_dims(int dims);
+pg_noreturn extern void kseg_error_max_rows(int max_rows);
+pg_noreturn extern void kseg_error_project_width(int width);
+pg_noreturn extern void kseg_error_project_memory(int width);
+
 /* ---- writing back ---- */
 
 pg_noreturn extern void kseg_error_target_missing(Oid relation);
