@@ -1,0 +1,130 @@
+# Everything that reads works where nothing can be written: on a hot standby
+# and in a read-only transaction, for a role that may SELECT and nothing else,
+# with the same bits as on the primary.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->start;
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+$primary->safe_psql('postgres', q{
+	CREATE ROLE owner LOGIN;
+	CREATE ROLE analyst LOGIN;
+	CREATE DATABASE shop OWNER owner;
+});
+$primary->safe_psql('shop', q{
+	CREATE EXTENSION kseg;
+	CREATE TABLE customers AS
+	SELECT i AS id, 20 + (hashint4(i) & 31) + 20 * (i % 3 = 0)::int AS age,
+		sqrt((hashint4(i + 9) & 65535)::float8) AS income,
+		(ARRAY['north', 'south', 'east'])[1 + (i % 3 + (hashint4(i + 3) & 1)) % 3] AS region,
+		NULL::int AS segment
+	FROM generate_series(1, 2000) AS i;
+	CREATE TABLE models AS SELECT kseg_fit(4, age, income, region) AS model FROM customers;
+	CREATE TABLE scalers AS SELECT kseg_scaler('robust', age, income) AS scaler FROM customers;
+	GRANT SELECT ON customers, models, scalers TO analyst;
+}, extra_params => [ '-U', 'owner' ]);
+$primary->wait_for_catchup($standby);
+
+# What an analyst does: a function, and SQL whose first column is printed.
+# "needs": skipped where there is no such function.
+my $query = q{'SELECT id, age, income, region FROM customers'};
+my $features = q{'SELECT age, income, region FROM customers'};
+my @calls = (
+	{ name => 'kseg_fit', sql => 'SELECT kseg_fit(4, age, income, region) FROM customers' },
+	{ name => 'kseg_fit(query)', sql => "SELECT kseg_fit($features, 5)" },
+	{ name => 'kseg_elbow', sql => "SELECT e FROM kseg_elbow($features, 1, 6) AS e" },
+	{ name => 'kseg_predict', sql => 'SELECT kseg_predict(model, age, income, region) FROM customers, models ORDER BY id' },
+	{ name => 'kseg_score', sql => 'SELECT kseg_score(model, age, income, region) FROM customers, models ORDER BY id' },
+	{ name => 'kseg_segments', sql => "SELECT s FROM models, kseg_segments($query, 'id', model) AS s ORDER BY key" },
+	{ name => 'kseg_segments(fit)', sql => "SELECT s FROM kseg_segments($query, 'id', 3) AS s ORDER BY key" },
+	{ name => 'kseg_cluster', sql => 'SELECT kseg_cluster(3, age, income) OVER () FROM customers ORDER BY id' },
+	{ name => 'kseg_info', sql => 'SELECT kseg_info(model) FROM models' },
+	{ name => 'kseg_centroids', sql => 'SELECT kseg_centroids(model) FROM models' },
+	{ name => 'kseg_scaler', sql => q{SELECT kseg_scaler('zscore', age, income) FROM customers} },
+	{ name => 'kseg_scale', sql => 'SELECT kseg_scale(scaler, age, income) FROM customers, scalers ORDER BY id' },
+	{ name => 'kseg_normalize', sql => q{SELECT n FROM kseg_normalize('SELECT id, age, income FROM customers', 'id', 'minmax') AS n ORDER BY key, feature} },
+	{ name => 'kseg_normalize(window)', sql => q{SELECT kseg_normalize(income, 'robust') OVER () FROM customers ORDER BY id} },
+	{ name => 'kseg_project', sql => "SELECT p FROM models, kseg_project(model, $query, 'id') AS p ORDER BY key" },
+	{ name => 'kseg_project(part)', sql => "SELECT p FROM models, kseg_project(model, $query, 'id', 3, 100) AS p" },
+	{ name => 'kseg_evaluate', sql => "SELECT e FROM models, kseg_evaluate(model, $query) AS e ORDER BY segment NULLS FIRST",
+		needs => 'kseg_evaluate(kseg_model, text)' },
+	{ name => 'kseg_ari', sql => 'SELECT kseg_ari(kseg_predict(model, age, income, region), age % 4) FROM customers, models',
+		needs => 'kseg_ari(int, int)' },
+	{ name => 'kseg_profile', sql => 'SELECT kseg_profile(model) FROM models',
+		needs => 'kseg_profile(kseg_model)' },
+	{ name => 'kseg_profile(query)', sql => "SELECT p FROM models, kseg_profile(model, $query) AS p",
+		needs => 'kseg_profile(kseg_model, text)' },
+	{ name => 'kseg_explain', sql => "SELECT e FROM models, kseg_explain(model, $features) AS e",
+		needs => 'kseg_explain(kseg_model, text)' },
+	{ name => 'kseg_plot_elbow', sql => "SELECT kseg_plot_elbow($features, 1, 5)",
+		needs => 'kseg_plot_elbow(text, int, int, jsonb)' },
+	{ name => 'kseg_plot_scatter', sql => "SELECT kseg_plot_scatter(model, $query, 'id', 50) FROM models",
+		needs => 'kseg_plot_scatter(kseg_model, text, text, int)' },
+	{ name => 'kseg_plot_profile', sql => 'SELECT kseg_plot_profile(model) FROM models',
+		needs => 'kseg_plot_profile(kseg_model)' },
+	{ name => 'kseg_plot_sizes', sql => 'SELECT kseg_plot_sizes(model) FROM models',
+		needs => 'kseg_plot_sizes(kseg_model)' },
+	{ name => 'kseg_svg_elbow', sql => "SELECT kseg_svg_elbow($features, 1, 5)",
+		needs => 'kseg_svg_elbow(text, int, int, jsonb)' },
+	{ name => 'kseg_svg_profile', sql => 'SELECT kseg_svg_profile(model) FROM models',
+		needs => 'kseg_svg_profile(kseg_model)' });
+
+# Output and errors of SQL, as a role.
+sub run_as
+{
+	my ($node, $role, $sql) = @_;
+	my ($out, $err);
+	$node->psql('shop', $sql, stdout => \$out, stderr => \$err,
+		extra_params => [ '-U', $role, '-v', 'VERBOSITY=verbose' ], on_error_stop => 1);
+	return ($out, $err);
+}
+
+my ($recovery) = run_as($standby, 'analyst', 'SELECT pg_is_in_recovery()');
+is($recovery, 't', 'the standby is one');
+
+for my $call (@calls)
+{
+	my ($name, $sql) = @$call{qw(name sql)};
+
+	SKIP:
+	{
+		my $there = 't';
+		($there) = run_as($primary, 'analyst', "SELECT to_regprocedure('$call->{needs}') IS NOT NULL")
+			if defined $call->{needs};
+		skip "$name: no such function", 3 if $there ne 't';
+
+		my ($expected, $error) = run_as($primary, 'analyst', $sql);
+		ok($error eq '' && $expected ne '', "$name on the primary") or diag($error);
+		my ($out, $err) = run_as($primary, 'analyst', "BEGIN READ ONLY; $sql; COMMIT");
+		ok($err eq '' && $out eq $expected, "$name in a read-only transaction: the same bits") or diag($err);
+		($out, $err) = run_as($standby, 'analyst', $sql);
+		ok($err eq '' && $out eq $expected, "$name on the standby: the same bits") or diag($err);
+	}
+}
+
+# what is larger than the memory for it goes to files, there as well
+my $large = q{SET work_mem = '64kB'; SELECT count(*), count(DISTINCT key) FROM models, }
+	. q{kseg_project(model, 'SELECT repeat(id::text, 30) AS key, age, income, region FROM customers', 'key', 2, %s)};
+for my $shown ('NULL', '1500')
+{
+	my ($out, $err) = run_as($standby, 'analyst', sprintf($large, $shown));
+	is("$err$out", $shown eq 'NULL' ? '2000|2000' : '1500|1500', "temporary files on the standby, max_rows $shown");
+}
+
+# writing says why it does not
+my $apply = q{SELECT kseg_apply(model, 'customers', 'segment') FROM models};
+my (undef, $err) = run_as($standby, 'owner', $apply);
+like($err, qr/25006.*cannot execute UPDATE in a read-only transaction/, 'kseg_apply on the standby');
+(undef, $err) = run_as($standby, 'analyst', $apply);
+like($err, qr/42501.*permission denied for table customers/, 'kseg_apply without the right to');
+
+done_testing();
