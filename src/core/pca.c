@@ -6,7 +6,7 @@
  * The covariance is a sum over all rows, so it is made of integers: numeric
  * positions are counted from their exact mean in units of 2^-51 of the column's
  * largest deviation, and products of two of them are added in 128 bits.  One
- * row far away costs the others at most sqrt(rows) * 2^-52 of a standard
+ * row far away costs the others at most sqrt(rows) * 2^-51 of a standard
  * deviation: it cannot be far without making that one large.  Categories take
  * counting: a row is in one of them and out of the others, so a feature
  * costs one addition whatever its number of categories.
