@@ -308,6 +308,39 @@ extern void km_stats_free(KmStats *stats);
 extern double km_scale_value(const KmFeature *feature, double x);
 extern double km_unscale_value(const KmFeature *feature, double scaled);
 
+/* ---- what segments are like (profile.c) ---- */
+
+typedef struct KmProfile KmProfile;
+
+/* One column in one segment; without values all but "overall" is 0. */
+typedef struct KmProfileCell
+{
+	int64_t		count;			/* values that are not missing */
+	int			top;			/* code of the most frequent category; -1 */
+	double		mean;			/* categories: share of the top one */
+	double		quartiles[3];	/* numbers alone; as percentile_cont */
+	double		overall_mean;	/* over all segments; of the same category */
+	double		overall_sd;		/* population */
+} KmProfileCell;
+
+/* limit: bytes the rows may take, 0 for no limit */
+extern KmStatus km_profile_create(const KmHost *host, int k, int ncolumns,
+								  size_t limit, KmProfile **profile);
+/* values[c]: a number, a category's code from 0 on, or NaN when missing */
+extern KmStatus km_profile_add(KmProfile *profile, int segment,
+							   const double *values);
+extern int64_t km_profile_rows(const KmProfile *profile);
+extern int64_t km_profile_size(const KmProfile *profile, int segment);
+/*
+ * A column in each of the k segments, when all rows are there.  order: NULL
+ * for numbers; the place of each category's code among the sorted categories,
+ * which decides ties.
+ */
+extern KmStatus km_profile_column(KmProfile *profile, int column,
+								  int ncategories, const int *order,
+								  KmProfileCell *cells);
+extern void km_profile_free(KmProfile *profile);
+
 /* ---- models ---- */
 
 /* First dimension of a feature in centers and means. */
@@ -315,7 +348,19 @@ extern int	km_model_offset(const KmModel *model, int feature);
 /* centroid in the customer's units; categories: share of the category */
 extern double km_model_value(const KmModel *model, int segment, int feature,
 							 int category);
-/* the same, scaled as users see it; categories: the one-hot value's mean */
+/*
+ * The same for a dimension, which is km_model_offset() of the feature + the
+ * category: for loops over all of them, since the offset takes a loop.
+ */
+extern double km_model_value_at(const KmModel *model, int segment,
+								int feature, int dimension);
+/*
+ * Mean and population standard deviation over all rows of the fit;
+ * categories: those of the 0/1 column of one.
+ */
+extern void km_model_overall(const KmModel *model, int feature, int category,
+							 int dimension, double *mean, double *sd);
+/* the centroid, scaled as users see it; categories: the one-hot value's mean */
 extern double km_model_scaled(const KmModel *model, int segment, int feature,
 							  int category);
 

@@ -572,13 +572,12 @@ drop_noise(double v, double known_to)
 }
 
 double
-km_model_value(const KmModel *model, int segment, int feature, int category)
+km_model_value_at(const KmModel *model, int segment, int feature,
+				  int dimension)
 {
 	const KmFeature *f = &model->features[feature];
 	const double *cells = model->means != NULL ? model->means : model->centers;
-	double		v = cells[(size_t) segment * model->width +
-						  km_model_offset(model, feature) +
-						  (f->kind == KM_CATEGORY ? category : 0)];
+	double		v = cells[(size_t) segment * model->width + dimension];
 
 	if (f->kind == KM_CATEGORY)
 		return v / f->factor;
@@ -586,6 +585,57 @@ km_model_value(const KmModel *model, int segment, int feature, int category)
 	/* a constant is known exactly, however small */
 	return f->min == f->max ? v :
 		drop_noise(v, ldexp(1, 1 - f->grid) / f->factor * f->divisor);
+}
+
+double
+km_model_value(const KmModel *model, int segment, int feature, int category)
+{
+	bool		is_category = model->features[feature].kind == KM_CATEGORY;
+
+	return km_model_value_at(model, segment, feature,
+							 km_model_offset(model, feature) +
+							 (is_category ? category : 0));
+}
+
+/* Counts of categories are of rows; segments know what their rows weigh. */
+static double
+overall_share(const KmModel *model, int feature, int category, int dimension)
+{
+	const KmFeature *f = &model->features[feature];
+	bool		weighted = false;
+	double		rows = 0;
+	double		weight = 0;
+	double		sum = 0;
+
+	for (int c = 0; c < model->k; c++)
+	{
+		const KmSegment *segment = &model->segments[c];
+
+		weighted |= segment->weight != (double) segment->size;
+		rows += (double) segment->size;
+		weight += segment->weight;
+		sum += segment->weight *
+			km_model_value_at(model, c, feature, dimension);
+	}
+	if (weighted)
+		return weight > 0 ? sum / weight : 0;
+	return rows > 0 ? (double) f->counts[category] / rows : 0;
+}
+
+void
+km_model_overall(const KmModel *model, int feature, int category,
+				 int dimension, double *mean, double *sd)
+{
+	const KmFeature *f = &model->features[feature];
+
+	if (f->kind != KM_CATEGORY)
+	{
+		*mean = f->mean;
+		*sd = f->sd;
+		return;
+	}
+	*mean = overall_share(model, feature, category, dimension);
+	*sd = *mean > 0 && *mean < 1 ? sqrt(*mean * (1 - *mean)) : 0;
 }
 
 double
