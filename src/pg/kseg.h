@@ -251,6 +251,14 @@ extern KmModel *kseg_model_parse(const JsonbValue *json);
 /* shortest text that reads back as the same double */
 extern void kseg_append_double(StringInfo buffer, double value);
 
+/* ---- names for segments (label.c) ---- */
+
+/*
+ * A label for each of a model's segments, from the model alone: "high income,
+ * low age".  Different wherever the profiles differ.  palloc'd.
+ */
+extern char **kseg_labels(const KmModel *model);
+
 /* ---- scoring (scorer.c) ---- */
 
 /*
