@@ -151,11 +151,20 @@ note_overall(const Evaluation *evaluation)
 	else if (evaluation->sampled < rows)
 	{
 		kseg_start_note(&notes);
-		appendStringInfoString(&notes, "silhouette from a sample of ");
+		appendStringInfoString(&notes,
+							   isnan(evaluation->overall.silhouette) ?
+							   "no silhouette: one segment has all of a sample of " :
+							   "silhouette from a sample of ");
 		kseg_append_count(&notes, evaluation->sampled);
 		appendStringInfoString(&notes, " of ");
 		kseg_append_count(&notes, rows);
 		appendStringInfoString(&notes, " rows");
+	}
+	else if (isnan(evaluation->overall.silhouette))
+	{
+		kseg_start_note(&notes);
+		appendStringInfoString(&notes,
+							   "no silhouette: every row has a segment of its own");
 	}
 	note_rows(&notes, evaluation->skipped,
 			  "row has a missing value and no segment",
