@@ -89,21 +89,22 @@ settle_ties(KmFit *fit, bool converged, int64_t *moved)
 static KmStatus
 number_segments(KmFit *fit, const KmSolution *solution)
 {
-	SegmentSums *sums = km_solution_node(solution)->sums;
+	Node	   *node = km_solution_node(solution);
+	SegmentSums *sums = node->sums;
 	int			k = solution->k;
 	Rank	   *ranks = km_alloc(fit->host, k, sizeof(Rank));
 	int		   *order = km_alloc(fit->host, k, sizeof(int));
 	SegmentSums *sorted = km_alloc(fit->host, k, sizeof(SegmentSums));
-	bool		fresh = fit->in_lloyd == solution;
 	KmStatus	status = ranks == NULL || order == NULL || sorted == NULL ?
 		KM_NO_MEMORY : km_load_solution(fit, solution);
 	int64_t		moved = 0;
 
 	/* sums may be in the order of an earlier numbering */
-	if (status == KM_OK && !fresh)
+	if (status == KM_OK && !node->in_order)
 		status = km_sum_distances(fit, sums);
 	/* from here on it is numbered differently from the solution */
 	fit->in_lloyd = NULL;
+	node->in_order = false;
 	for (int round = 0; status == KM_OK && round < NUMBER_ROUNDS; round++)
 	{
 		if (rank_segments(fit, ranks, order))

@@ -51,14 +51,54 @@ km_fixed_value(const FixedSum *sum)
 		(double) (sum->low - (carry << 62)) * 0x1p-62;
 }
 
+FixedScale
+km_fixed_scales(double bound)
+{
+	FixedScale	scale;
+
+	scale.square = km_fixed_scale(bound);
+	scale.root = km_fixed_scale(sqrt(bound));
+	return scale;
+}
+
+KmStatus
+km_own_bounds(const KmTable *table, const KmSpace *space,
+			  const KmPacked *packed, const uint16_t *own, KmPoll *poll,
+			  double *bounds)
+{
+	memset(bounds, 0, sizeof(double) * packed->k);
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+		int			ntiles = km_block_tiles(block);
+
+		for (int t = 0; t < ntiles; t++)
+		{
+			int			nrows = km_tile_rows(block, t);
+			const uint16_t *tile_own = own + block->first + t * KM_LANES;
+			double		square[KM_LANES];
+
+			own_distances(space, packed, km_tile(table, block, t), nrows,
+						  tile_own, square);
+			for (int l = 0; l < nrows; l++)
+			{
+				double	   *bound = &bounds[tile_own[l]];
+
+				*bound = square[l] > *bound ? square[l] : *bound;
+			}
+		}
+		if (!km_poll(poll, (double) block->nrows * (table->nslots + 4)))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
+}
+
 KmStatus
 km_sum_own_distances(const KmTable *table, const KmSpace *space,
 					 const KmPacked *packed, const uint16_t *own,
-					 double bound, KmPoll *poll, SegmentSums *sums)
+					 const FixedScale *scales, int step, KmPoll *poll,
+					 SegmentSums *sums)
 {
-	double		scale = km_fixed_scale(bound);
-	double		root_scale = km_fixed_scale(sqrt(bound));
-
 	memset(sums, 0, sizeof(SegmentSums) * packed->k);
 	for (int b = 0; b < table->nblocks; b++)
 	{
@@ -75,7 +115,8 @@ km_sum_own_distances(const KmTable *table, const KmSpace *space,
 			own_distances(space, packed, tile, nrows, tile_own, square);
 			for (int l = 0; l < nrows; l++)
 			{
-				double		scaled = square[l] * scale;
+				const FixedScale *scale = &scales[tile_own[l] * step];
+				double		scaled = square[l] * scale->square;
 				int64_t		whole = (int64_t) scaled;
 				int64_t		fraction = (int64_t)
 					((scaled - (double) whole) * 0x1p62);
@@ -84,7 +125,7 @@ km_sum_own_distances(const KmTable *table, const KmSpace *space,
 				add_fixed(&to->plain, whole, fraction, 1);
 				add_fixed(&to->square, whole, fraction,
 						  km_row_weight(table, tile + l));
-				to->way += (int64_t) (sqrt(square[l]) * root_scale);
+				to->way += (int64_t) (sqrt(square[l]) * scale->root);
 			}
 		}
 		if (!km_poll(poll, (double) block->nrows * (table->nslots + 8)))
@@ -96,8 +137,10 @@ km_sum_own_distances(const KmTable *table, const KmSpace *space,
 KmStatus
 km_sum_distances(KmFit *fit, SegmentSums *sums)
 {
+	FixedScale	scale = km_fixed_scales(fit->bound);
+
 	return km_sum_own_distances(fit->table, &fit->space, &fit->lloyd.packed,
-								fit->lloyd.own, fit->bound, &fit->poll, sums);
+								fit->lloyd.own, &scale, 0, &fit->poll, sums);
 }
 
 double

@@ -283,6 +283,7 @@ measure_solution(KmFit *fit, KmSolution *solution)
 	Node	   *node = km_solution_node(solution);
 
 	KM_TRY(km_sum_distances(fit, node->sums));
+	node->in_order = true;
 	solution->inertia = km_total_inertia(fit, node->sums, solution->k);
 	return KM_OK;
 }

@@ -26,11 +26,19 @@ typedef struct SegmentSums
 	KmWide		way;			/* distances, each row once */
 } SegmentSums;
 
+/* What distances are multiplied by before they are summed. */
+typedef struct FixedScale
+{
+	double		square;
+	double		root;			/* distances that are not squared */
+} FixedScale;
+
 /* A solution, and what only the fit knows of it. */
 typedef struct Node
 {
 	KmSolution	solution;		/* first: the caller sees this */
 	SegmentSums *sums;			/* k of them */
+	bool		in_order;		/* sums are numbered as the centers are */
 	struct Node *next;
 } Node;
 
@@ -69,15 +77,22 @@ extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 
 /* ---- distances.c ---- */
 
+/* for squared distances up to bound */
+extern FixedScale km_fixed_scales(double bound);
 /*
  * Distances of a table's rows to their own centers; sums: one a segment.
- * bound: no squared distance is above it.
+ * scales: each segment's own, or with step 0 one for all.
  */
 extern KmStatus km_sum_own_distances(const KmTable *table,
 									 const KmSpace *space,
 									 const KmPacked *packed,
-									 const uint16_t *own, double bound,
+									 const uint16_t *own,
+									 const FixedScale *scales, int step,
 									 KmPoll *poll, SegmentSums *sums);
+/* the largest squared distance of each segment's rows to its center */
+extern KmStatus km_own_bounds(const KmTable *table, const KmSpace *space,
+							  const KmPacked *packed, const uint16_t *own,
+							  KmPoll *poll, double *bounds);
 /* over all rows, with what is in fit->lloyd */
 extern KmStatus km_sum_distances(KmFit *fit, SegmentSums *sums);
 extern double km_fixed_value(const FixedSum *sum);

@@ -446,10 +446,16 @@ farthest_row(KmLloyd *lloyd, int64_t *row)
 static inline double
 divide_sum(KmWide sum, int64_t weight)
 {
-	int64_t		whole = (int64_t) ((double) sum / (double) weight);
-	/* a few times weight at most, whatever the division's rounding */
-	int64_t		rest = (int64_t) (sum - (KmWide) whole * weight);
+	double		mean = (double) sum / (double) weight;
+	int64_t		whole;
+	int64_t		rest;
 
+	/* far beyond any position of a fit */
+	if (!(fabs(mean) < 0x1p62))
+		return mean;
+	whole = (int64_t) mean;
+	/* a few times weight at most, whatever the division's rounding */
+	rest = (int64_t) (sum - (KmWide) whole * weight);
 	return (double) whole + (double) rest / (double) weight;
 }
 

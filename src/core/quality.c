@@ -23,6 +23,7 @@ typedef struct Means
 	KmWide	   *sums;			/* k x width: positions in units, counts */
 	int64_t    *size;			/* rows of each segment */
 	double	   *units;			/* of the sums, per numeric slot */
+	bool		wide;			/* positions take more than 62 bits of them */
 	double	   *centroids;		/* k x width */
 	double	   *mean;			/* of all rows: width */
 	double	   *spread;			/* mean distance of each segment's rows to
@@ -36,7 +37,8 @@ typedef struct Scatter
 	KmPoll	   *poll;
 	const Means *means;
 	const SegmentSums *sums;	/* distances to the centroids, per segment */
-	double		bound;			/* that they were summed with */
+	const FixedScale *scales;	/* that they were summed with: each segment's */
+	int			step;			/* own, or with step 0 one for all */
 } Scatter;
 
 /* ---- means ---- */
@@ -73,7 +75,9 @@ free_means(const KmHost *host, Means *means)
 
 /*
  * Units that the positions of each slot are summed in: the grid's, on which
- * sums are exact.  Only values far beyond those of the fit do not fit it.
+ * sums are exact.  Positions beyond 2^60 units are a thousand times farther
+ * out than any of the fit's, and take wider integers; beyond 2^90 there is
+ * nothing left of the fit's digits to keep.
  */
 static KmStatus
 choose_units(const KmTable *table, const KmSpace *space, KmPoll *poll,
@@ -102,8 +106,13 @@ choose_units(const KmTable *table, const KmSpace *space, KmPoll *poll,
 		}
 	}
 	for (int s = 0; s < space->nnum; s++)
-		means->units[s] = largest[s] * space->scale[s] < 0x1p60 ?
-			space->unit[s] : 1 / km_fixed_scale(largest[s]);
+	{
+		double		most = largest[s] * space->scale[s];
+
+		means->wide |= !(most < 0x1p60);
+		means->units[s] = most < 0x1p90 ? space->unit[s] :
+			0x1p-30 / km_fixed_scale(largest[s]);
+	}
 	return KM_OK;
 }
 
@@ -124,8 +133,11 @@ sum_positions(const KmTable *table, const KmSpace *space,
 			KmWide	   *sums = means->sums + (size_t) c * space->width;
 
 			for (int s = 0; s < nnum; s++)
-				sums[s] += (int64_t) rint(lane[s * KM_LANES] /
-										  means->units[s]);
+			{
+				double		x = rint(lane[s * KM_LANES] / means->units[s]);
+
+				sums[s] += means->wide ? (KmWide) x : (int64_t) x;
+			}
 			for (int f = 0; f < space->ncat; f++)
 				sums[space->offset[f] +
 					 (int) lane[(nnum + f) * KM_LANES]]++;
@@ -198,25 +210,23 @@ calinski_harabasz(const Scatter *scatter)
 	const Means *means = scatter->means;
 	int			width = scatter->space->width;
 	int			nonempty = nonempty_segments(means);
-	FixedSum	within = {0, 0};
+	double		within = 0;
 	double		between = 0;
 	int64_t		rows = 0;
 
 	for (int c = 0; c < means->k; c++)
 	{
 		rows += means->size[c];
-		within.high += scatter->sums[c].plain.high;
-		within.low += scatter->sums[c].plain.low;
+		within += km_fixed_value(&scatter->sums[c].plain) /
+			scatter->scales[c * scatter->step].square;
 		if (means->size[c] > 0)
 			between += (double) means->size[c] *
 				squared_distance(means->centroids + (size_t) c * width,
 								 means->mean, width);
 	}
-	if (nonempty < 2 || rows <= nonempty ||
-		(within.high == 0 && within.low == 0))
+	if (nonempty < 2 || rows <= nonempty || within == 0)
 		return NAN;
-	return between * km_fixed_scale(scatter->bound) /
-		km_fixed_value(&within) * (double) (rows - nonempty) /
+	return between / within * (double) (rows - nonempty) /
 		(double) (nonempty - 1);
 }
 
@@ -224,12 +234,12 @@ static void
 compute_spread(const Scatter *scatter)
 {
 	const Means *means = scatter->means;
-	double		scale = km_fixed_scale(sqrt(scatter->bound));
 
 	for (int c = 0; c < means->k; c++)
 	{
 		if (means->size[c] > 0)
-			means->spread[c] = (double) scatter->sums[c].way / scale /
+			means->spread[c] = (double) scatter->sums[c].way /
+				scatter->scales[c * scatter->step].root /
 				(double) means->size[c];
 	}
 }
@@ -287,18 +297,17 @@ davies_bouldin(const Scatter *scatter, double *overall, double *worst)
 
 /* distances to the centroids, where they are not to be had yet */
 static KmStatus
-sum_to_centroids(const KmTable *table, const KmSpace *space,
-				 const uint16_t *own, double bound, KmPoll *poll,
+sum_to_centroids(const KmFit *fit, const FixedScale *scale, KmPoll *poll,
 				 const Means *means, SegmentSums *sums)
 {
 	KmPacked	packed;
 	KmStatus	status;
 
-	KM_TRY(km_packed_create(space, means->k, &packed));
-	km_packed_set(space, &packed, means->centroids, means->k);
-	status = km_sum_own_distances(table, space, &packed, own, bound, poll,
-								  sums);
-	km_packed_free(space, &packed);
+	KM_TRY(km_packed_create(&fit->space, means->k, &packed));
+	km_packed_set(&fit->space, &packed, means->centroids, means->k);
+	status = km_sum_own_distances(fit->table, &fit->space, &packed,
+								  fit->lloyd.own, scale, 0, poll, sums);
+	km_packed_free(&fit->space, &packed);
 	return status;
 }
 
@@ -320,7 +329,8 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 			SegmentSums *sums, double *db, double *ch)
 {
 	const KmSpace *space = &fit->space;
-	Scatter		scatter = {space, &fit->poll, means, sums, fit->bound};
+	FixedScale	scale = km_fixed_scales(fit->bound);
+	Scatter		scatter = {space, &fit->poll, means, sums, &scale, 0};
 
 	if (fit->rows->weighted)
 		KM_TRY(find_means(fit->table, space, fit->lloyd.own, &fit->poll,
@@ -332,12 +342,12 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 	 * A search that has converged has the means as centers, and the distances
 	 * to those are known.
 	 */
-	if (memcmp(means->centroids, solution->centers,
+	if (km_solution_node(solution)->in_order &&
+		memcmp(means->centroids, solution->centers,
 			   sizeof(double) * solution->k * space->width) == 0)
 		scatter.sums = km_solution_node(solution)->sums;
 	else
-		KM_TRY(sum_to_centroids(fit->table, space, fit->lloyd.own, fit->bound,
-								&fit->poll, means, sums));
+		KM_TRY(sum_to_centroids(fit, &scale, &fit->poll, means, sums));
 	*ch = calinski_harabasz(&scatter);
 	return davies_bouldin(&scatter, db, NULL);
 }
@@ -363,92 +373,76 @@ km_fit_quality(KmFit *fit, const KmSolution *solution, double *db, double *ch)
 
 /* ---- of a query's rows under a model ---- */
 
-/* No row is farther from a center, and no two are from each other. */
+/* What measuring rows takes beside their means; all of it k. */
+typedef struct Scratch
+{
+	SegmentSums *sums;
+	FixedScale *scales;
+	double	   *values;
+} Scratch;
+
+/*
+ * Distances of the rows to their own one of these centers.  Each segment has
+ * a fixed point of its own: one row far beyond all that the fit has seen must
+ * not take the digits of the others.
+ */
 static KmStatus
-bound_distances(KmPlaced *placed, const double *centers, double *bound)
+sum_placed(KmPlaced *placed, const double *centers, Scratch *scratch)
 {
 	const KmTable *table = &placed->rows->table;
 	const KmSpace *space = &placed->space;
-	double		sum = 0;
-
-	for (int s = 0; s < space->nnum; s++)
-	{
-		double		low = INFINITY;
-		double		high = -INFINITY;
-
-		for (int c = 0; c < placed->model->k; c++)
-		{
-			low = fmin(low, centers[(size_t) c * space->width + s]);
-			high = fmax(high, centers[(size_t) c * space->width + s]);
-		}
-		for (int b = 0; b < table->nblocks; b++)
-		{
-			const KmBlock *block = &table->blocks[b];
-
-			for (int i = 0; i < block->nrows; i++)
-			{
-				double		x = *km_cell(table, block, i, s);
-
-				low = x < low ? x : low;
-				high = x > high ? x : high;
-			}
-			if (!km_poll(&placed->poll, block->nrows))
-				return KM_CANCELLED;
-		}
-		sum += (high - low) * (high - low);
-	}
-	for (int f = 0; f < space->ncat; f++)
-		sum += 2 * space->factor[f] * space->factor[f];
-	*bound = fmax(sum * 1.001, BOUND_MIN);
-	return KM_OK;
-}
-
-/* Inertia, by the distances to the model's centers. */
-static KmStatus
-measure_inertia(KmPlaced *placed, const double *centers, double bound,
-				SegmentSums *sums, KmQuality *overall, KmQuality *segments)
-{
-	const KmSpace *space = &placed->space;
 	int			k = placed->model->k;
-	double		scale = km_fixed_scale(bound);
-	FixedSum	total = {0, 0};
 	KmPacked	packed;
 	KmStatus	status;
 
 	KM_TRY(km_packed_create(space, k, &packed));
 	km_packed_set(space, &packed, centers, k);
-	status = km_sum_own_distances(&placed->rows->table, space, &packed,
-								  placed->own, bound, &placed->poll, sums);
-	km_packed_free(space, &packed);
+	status = km_own_bounds(table, space, &packed, placed->own, &placed->poll,
+						   scratch->values);
 	for (int c = 0; c < k && status == KM_OK; c++)
-	{
-		segments[c].inertia = km_fixed_value(&sums[c].plain) / scale;
-		total.high += sums[c].plain.high;
-		total.low += sums[c].plain.low;
-	}
-	overall->inertia = km_fixed_value(&total) / scale;
+		scratch->scales[c] = km_fixed_scales(fmax(scratch->values[c],
+												  BOUND_MIN));
+	if (status == KM_OK)
+		status = km_sum_own_distances(table, space, &packed, placed->own,
+									  scratch->scales, 1, &placed->poll,
+									  scratch->sums);
+	km_packed_free(space, &packed);
 	return status;
 }
 
-/* scratch: k */
+/* Inertia, by the distances to the model's centers. */
 static KmStatus
-measure_scatter(KmPlaced *placed, double bound, Means *means,
-				SegmentSums *sums, double *scratch, KmQuality *overall,
-				KmQuality *segments)
+measure_inertia(KmPlaced *placed, const double *centers, Scratch *scratch,
+				KmQuality *overall, KmQuality *segments)
+{
+	KM_TRY(sum_placed(placed, centers, scratch));
+	overall->inertia = 0;
+	for (int c = 0; c < placed->model->k; c++)
+	{
+		segments[c].inertia = km_fixed_value(&scratch->sums[c].plain) /
+			scratch->scales[c].square;
+		overall->inertia += segments[c].inertia;
+	}
+	return KM_OK;
+}
+
+static KmStatus
+measure_scatter(KmPlaced *placed, Means *means, Scratch *scratch,
+				KmQuality *overall, KmQuality *segments)
 {
 	const KmTable *table = &placed->rows->table;
-	const KmSpace *space = &placed->space;
-	KmPoll	   *poll = &placed->poll;
-	Scatter		scatter = {space, poll, means, sums, bound};
+	Scatter		scatter = {&placed->space, &placed->poll, means,
+	scratch->sums, scratch->scales, 1};
 
-	KM_TRY(find_means(table, space, placed->own, poll, means));
-	KM_TRY(sum_to_centroids(table, space, placed->own, bound, poll, means,
-							sums));
-	KM_TRY(davies_bouldin(&scatter, &overall->davies_bouldin, scratch));
+	KM_TRY(find_means(table, &placed->space, placed->own, &placed->poll,
+					  means));
+	KM_TRY(sum_placed(placed, means->centroids, scratch));
+	KM_TRY(davies_bouldin(&scatter, &overall->davies_bouldin,
+						  scratch->values));
 	for (int c = 0; c < means->k; c++)
 	{
 		segments[c].size = means->size[c];
-		segments[c].davies_bouldin = scratch[c];
+		segments[c].davies_bouldin = scratch->values[c];
 		segments[c].calinski_harabasz = NAN;
 	}
 	overall->size = table->nrows;
@@ -456,9 +450,8 @@ measure_scatter(KmPlaced *placed, double bound, Means *means,
 	return KM_OK;
 }
 
-/* scratch: k */
 static KmStatus
-measure_silhouette(KmPlaced *placed, const double *centers, double *scratch,
+measure_silhouette(KmPlaced *placed, const double *centers, Scratch *scratch,
 				   KmQuality *overall, KmQuality *segments, int64_t *sampled)
 {
 	const KmSpace *space = &placed->space;
@@ -479,10 +472,11 @@ measure_silhouette(KmPlaced *placed, const double *centers, double *scratch,
 		const uint16_t *labels = own;
 
 		status = km_silhouettes(&draw, space, &placed->poll, placed->simd, 1,
-								&k, &labels, &overall->silhouette, &scratch);
+								&k, &labels, &overall->silhouette,
+								&scratch->values);
 	}
 	for (int c = 0; c < k && status == KM_OK; c++)
-		segments[c].silhouette = scratch[c];
+		segments[c].silhouette = scratch->values[c];
 	km_free(placed->host, own);
 	km_draw_clear(&draw);
 	return status;
@@ -490,15 +484,11 @@ measure_silhouette(KmPlaced *placed, const double *centers, double *scratch,
 
 static KmStatus
 measure_placed(KmPlaced *placed, const double *centers, Means *means,
-			   SegmentSums *sums, double *scratch, KmQuality *overall,
-			   KmQuality *segments, int64_t *sampled)
+			   Scratch *scratch, KmQuality *overall, KmQuality *segments,
+			   int64_t *sampled)
 {
-	double		bound;
-
-	KM_TRY(bound_distances(placed, centers, &bound));
-	KM_TRY(measure_inertia(placed, centers, bound, sums, overall, segments));
-	KM_TRY(measure_scatter(placed, bound, means, sums, scratch, overall,
-						   segments));
+	KM_TRY(measure_inertia(placed, centers, scratch, overall, segments));
+	KM_TRY(measure_scatter(placed, means, scratch, overall, segments));
 	return measure_silhouette(placed, centers, scratch, overall, segments,
 							  sampled);
 }
@@ -510,26 +500,28 @@ km_placed_quality(KmPlaced *placed, KmQuality *overall, KmQuality *segments,
 	const KmHost *host = placed->host;
 	int			k = placed->model->k;
 	double	   *centers = NULL;
-	double	   *scratch;
-	SegmentSums *sums;
+	Scratch		scratch;
 	Means		means;
 	KmStatus	status;
 
 	if (placed->rows->table.nrows == 0)
 		return KM_NO_ROWS;
 	status = create_means(&placed->space, k, &means);
-	sums = km_alloc(host, k, sizeof(SegmentSums));
-	scratch = km_alloc(host, k, sizeof(double));
-	if (sums == NULL || scratch == NULL)
+	scratch.sums = km_alloc(host, k, sizeof(SegmentSums));
+	scratch.scales = km_alloc(host, k, sizeof(FixedScale));
+	scratch.values = km_alloc(host, k, sizeof(double));
+	if (scratch.sums == NULL || scratch.scales == NULL ||
+		scratch.values == NULL)
 		status = KM_NO_MEMORY;
 	if (status == KM_OK)
 		status = km_placed_centers(placed, &centers);
 	if (status == KM_OK)
-		status = measure_placed(placed, centers, &means, sums, scratch,
-								overall, segments, sampled);
+		status = measure_placed(placed, centers, &means, &scratch, overall,
+								segments, sampled);
 	km_free(host, centers);
-	km_free(host, scratch);
-	km_free(host, sums);
+	km_free(host, scratch.sums);
+	km_free(host, scratch.scales);
+	km_free(host, scratch.values);
 	free_means(host, &means);
 	return status;
 }
@@ -540,5 +532,6 @@ km_quality_bytes(int k, int width)
 	/* sums, centroids, the model's centers; centers for distances */
 	return (double) k * width *
 		(sizeof(KmWide) + 2 * sizeof(double) + sizeof(double)) +
-		(double) k * (sizeof(SegmentSums) + KM_PAIR_ROWS * sizeof(double));
+		(double) k * (sizeof(SegmentSums) + sizeof(FixedScale) +
+					  KM_PAIR_ROWS * sizeof(double));
 }

@@ -203,18 +203,20 @@ SELECT i AS id, sqrt((hashint4(i) & 65535)::float8) AS a,
 	(hashint4(i + 1) & 63) + 40 * (i % 3) AS b,
 	(ARRAY['x', 'y', 'z'])[1 + (hashint4(i + 2) & 1) + i % 2] AS c
 FROM generate_series(1, 25000) AS i;
+INSERT INTO evaluate_model
+SELECT 'large', kseg_fit(4, a, b, c), 'TABLE evaluate_large' FROM evaluate_large;
 CREATE TABLE evaluate_bits AS
 SELECT 'table' AS how, e.*
-FROM kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large), 'TABLE evaluate_large') AS e;
+FROM kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'), 'TABLE evaluate_large') AS e;
 -- the same on every machine, compiler and server version
 SELECT md5(string_agg(evaluate_bits::text, E'\n' ORDER BY segment)) FROM evaluate_bits;
 INSERT INTO evaluate_bits
 SELECT 'shuffled', e.*
-FROM kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large),
+FROM kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'),
 	'SELECT * FROM evaluate_large ORDER BY hashint4(id)') AS e;
 INSERT INTO evaluate_bits
 SELECT 'backwards', e.*
-FROM kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large),
+FROM kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'),
 	'SELECT * FROM evaluate_large ORDER BY id DESC') AS e;
 DO $$
 DECLARE
@@ -225,7 +227,7 @@ BEGIN
 		PERFORM set_config('kseg.simd', unit, true);
 		INSERT INTO evaluate_bits
 		SELECT unit, e.*
-		FROM kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large),
+		FROM kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'),
 			'SELECT * FROM evaluate_large') AS e;
 	END LOOP;
 END $$;
@@ -234,7 +236,7 @@ SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 INSERT INTO evaluate_bits
 SELECT 'parallel', e.*
-FROM kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large),
+FROM kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'),
 	'SELECT * FROM evaluate_large') AS e;
 SELECT b.how, count(*) AS segments,
 	bool_and((b.size, b.inertia, b.silhouette, b.davies_bouldin) IS NOT DISTINCT FROM
@@ -248,7 +250,7 @@ GROUP BY b.how ORDER BY b.how;
 -- the sample says nearly what all rows say
 SELECT abs(s.silhouette - w.silhouette) < 0.01 AS near, w.note AS of_all
 FROM (SELECT silhouette FROM evaluate_bits WHERE how = 'table' AND segment IS NULL) AS s,
-	kseg_evaluate((SELECT kseg_fit(4, a, b, c) FROM evaluate_large),
+	kseg_evaluate((SELECT model FROM evaluate_model WHERE what = 'large'),
 		'SELECT * FROM evaluate_large ORDER BY id LIMIT 10000') AS w
 WHERE w.segment IS NULL;
 -- a small segment that the sample has no row of
