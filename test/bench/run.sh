@@ -68,4 +68,5 @@ then
 	echo "skipped: scikit-learn is not here (Debian: python3-sklearn)"
 	exit 0
 fi
+./silhouette.py
 ./elbow.py

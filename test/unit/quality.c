@@ -356,6 +356,62 @@ test_many_segments(void)
 	data_free(&data);
 }
 
+static size_t bytes_asked;
+
+static void *
+count_bytes(void *arg, size_t size)
+{
+	(void) arg;
+	bytes_asked += size;
+	return malloc(size);
+}
+
+static void
+just_free(void *arg, void *pointer)
+{
+	(void) arg;
+	free(pointer);
+}
+
+/* The rows are there already: what silhouettes take does not grow with them. */
+static void
+test_memory(void)
+{
+	size_t		bytes[2];
+
+	for (int i = 0; i < 2; i++)
+	{
+		KmHost		counting = {count_bytes, just_free, NULL, NULL};
+		uint64_t	state = 4;
+		int			k = 5;
+		uint16_t   *labels;
+		double		overall;
+		Data		data;
+		Table		table;
+		KmDraw		draw;
+
+		data_blobs(&data, &state, i == 0 ? 400 : 3200, 8, 5, 0.5);
+		table_create(&table, &data, NULL, KM_ZSCORE);
+		km_draw_create(&table.rows->table, &table.space, 10000, &table.poll,
+					   &draw);
+		labels = malloc(sizeof(uint16_t) * data.nrows);
+		for (int r = 0; r < data.nrows; r++)
+			labels[r] = (uint16_t) (r % k);
+		table.space.host = &counting;
+		bytes_asked = 0;
+		km_silhouettes(&draw, &table.space, &table.poll, KM_SIMD_AUTO, 1, &k,
+					   (const uint16_t *const *) &labels, &overall, NULL);
+		bytes[i] = bytes_asked;
+		table.space.host = &table.host.host;
+		km_draw_clear(&draw);
+		table_free(&table);
+		data_free(&data);
+		free(labels);
+	}
+	check(bytes[0] == bytes[1] && bytes[0] < 100000,
+		  "silhouettes take %zu bytes, whatever the number of rows", bytes[0]);
+}
+
 /* ---- rows placed in a model's space ---- */
 
 typedef enum Flags
@@ -867,6 +923,7 @@ main(void)
 	for (int kind = 0; kind < HARD_KINDS; kind++)
 		test_silhouettes(kind, &state);
 	test_many_segments();
+	test_memory();
 	for (int s = 0; s < SCENES; s++)
 		test_placed(&scenes[s]);
 	test_strange_rows();
