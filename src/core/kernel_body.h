@@ -226,11 +226,12 @@ NAME(pairs_) (const KmSpace *space, const double *rows, const double *tile,
 				LaneIds		apart = (LaneIds) ((Lanes) {} +
 											   2 * space->factor[f] *
 											   space->factor[f]);
+				Lanes		code = (Lanes) {} + *y;
 
-				a0 += (Lanes) ((LOAD(x) != *y) & apart);
-				a1 += (Lanes) ((LOAD(x + VECTOR_LANES) != *y) & apart);
-				a2 += (Lanes) ((LOAD(x + 2 * VECTOR_LANES) != *y) & apart);
-				a3 += (Lanes) ((LOAD(x + 3 * VECTOR_LANES) != *y) & apart);
+				a0 += (Lanes) ((LOAD(x) != code) & apart);
+				a1 += (Lanes) ((LOAD(x + VECTOR_LANES) != code) & apart);
+				a2 += (Lanes) ((LOAD(x + 2 * VECTOR_LANES) != code) & apart);
+				a3 += (Lanes) ((LOAD(x + 3 * VECTOR_LANES) != code) & apart);
 			}
 			STORE(distance + at, a0);
 			STORE(distance + at + VECTOR_LANES, a1);
