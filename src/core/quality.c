@@ -36,9 +36,10 @@ typedef struct Scatter
 	const KmSpace *space;
 	KmPoll	   *poll;
 	const Means *means;
-	const SegmentSums *sums;	/* distances to the centroids, per segment */
-	const FixedScale *scales;	/* that they were summed with: each segment's */
-	int			step;			/* own, or with step 0 one for all */
+	const SegmentSums *sums;	/* each segment's distances to centroids */
+	const FixedScale *scales;	/* that they were summed with: each segment's
+								 * own, or with step 0 one for all */
+	int			step;
 } Scatter;
 
 /* ---- means ---- */

@@ -225,6 +225,7 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Evaluation	evaluation = {0};
+	struct varlena *model;
 	MemoryContext caller;
 
 	if (PG_ARGISNULL(0))
@@ -238,8 +239,8 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 											   ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(evaluation.context);
 
-	evaluation.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
-									   evaluation.context);
+	model = (struct varlena *) PG_GETARG_VARLENA_P(0);
+	evaluation.model = kseg_model_open(model, evaluation.context);
 	check_centroids(evaluation.model);
 	kseg_scored_run(evaluation.model, text_to_cstring(PG_GETARG_TEXT_PP(1)),
 					NULL, start_rows, add_row, &evaluation);

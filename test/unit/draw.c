@@ -345,7 +345,8 @@ test_sort(void)
 			uint64_t	x = random_bits(&state);
 
 			/* any; few values; equal above the last bits; below the first */
-			a[i] = kind == 0 ? x : kind == 1 ? x % 5 * UINT64_C(0x3fffffffffffffff) :
+			a[i] = kind == 0 ? x :
+				kind == 1 ? x % 5 * UINT64_C(0x3fffffffffffffff) :
 				kind == 2 ? x % 1000 : x << 50;
 			b[i] = a[i];
 		}
