@@ -514,6 +514,84 @@ extern void km_pca_project(const KmPca *pca, int64_t row,
 						   double *coordinates);
 extern void km_pca_free(KmPca *pca);
 
+/* ---- rules that describe segments ---- */
+
+#define KM_RULE_CONDITIONS	3	/* features of a rule, at most */
+#define KM_RULE_VALUES		5	/* categories that a condition names */
+#define KM_RULE_SAMPLE		20000	/* rows that rules are found on */
+
+typedef struct KmCondition
+{
+	int			feature;
+	/*
+	 * Numbers: low <= x < high; infinite where there is no such bound.
+	 * Neither: any value, but not a missing one.
+	 */
+	double		low;
+	double		high;
+	/* categories: one of the values, or with is_negated none of them */
+	bool		is_negated;
+	int			nvalues;
+	int			values[KM_RULE_VALUES]; /* positions, rising */
+} KmCondition;
+
+/* All conditions hold; none: every row.  They stand by rising feature. */
+typedef struct KmRule
+{
+	int			segment;
+	int			nconditions;
+	KmCondition conditions[KM_RULE_CONDITIONS];
+	int64_t		found;			/* rows, by km_rules_measure() */
+	int64_t		hits;			/* those of the segment among them */
+} KmRule;
+
+typedef struct KmRules KmRules;
+
+/*
+ * An empty store for rows that rules shall tell apart.  usable[f]: rules may
+ * speak of the feature.  sample: KM_RULE_SAMPLE, tests take less.  limit:
+ * bytes that the rows may take, 0 for no limit.
+ */
+extern KmStatus km_rules_create(const KmHost *host, int nfeatures,
+								const KmKind *kinds, const bool *usable,
+								int k, int sample, size_t limit,
+								KmRules **rules);
+
+/*
+ * Add one row.  values[f]: a number, or a category's position, -1 for one
+ * that no condition can name; NaN for a missing value, which no condition
+ * finds.  segment: -1 for none.
+ */
+extern KmStatus km_rules_add(KmRules *rules, const double *values,
+							 int segment);
+extern int64_t km_rules_count(const KmRules *rules);
+/* rows of a segment */
+extern int64_t km_rules_size(const KmRules *rules, int segment);
+
+/* Rules shall not speak of the feature after all. */
+extern void km_rules_exclude(KmRules *rules, int feature);
+
+/* Draw the sample: all rows are there. */
+extern KmStatus km_rules_sample(KmRules *rules);
+
+/* The best rule for a segment that has rows, as far as the sample tells. */
+extern KmStatus km_rules_find(KmRules *rules, int segment, KmRule *rule);
+
+/*
+ * How far the low (or high) bound of a condition can be moved: on the sample,
+ * every bound x with below < x <= above makes a rule as good, or (tolerance
+ * > 0, and the rule is not perfect) one whose F1 is less by no more than
+ * that.  Infinite: the bound is not needed (on the side it cuts off) or
+ * leaves nothing.
+ */
+extern KmStatus km_rules_gap(KmRules *rules, const KmRule *rule,
+							 int condition, bool is_high, double tolerance,
+							 double *below, double *above);
+
+/* Count what each of n rules finds among all rows. */
+extern KmStatus km_rules_measure(KmRules *rules, KmRule *list, int n);
+extern void km_rules_free(KmRules *rules);
+
 /* ---- choosing k ---- */
 
 /*
