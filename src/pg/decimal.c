@@ -282,3 +282,36 @@ done:
 		pfree(fetched);
 	return result;
 }
+
+bool
+kseg_numeric_is_short(Datum value)
+{
+	struct varlena *numeric = (struct varlena *) DatumGetPointer(value);
+	const char *data;
+	int			ndigits;
+	int			weight;
+	uint16		header;
+
+	/* too long to be inline as it is */
+	if (unlikely(VARATT_IS_COMPRESSED(numeric) ||
+				 VARATT_IS_EXTERNAL(numeric)))
+		return false;
+	data = VARDATA_ANY(numeric);
+	ndigits = (int) (VARSIZE_ANY_EXHDR(numeric) / sizeof(uint16)) - 1;
+	header = read_word(data, 0);
+	/* what takes the long form has many digits, or an odd weight */
+	if ((header & NUMERIC_SPECIAL) != NUMERIC_SHORT)
+		return false;
+	if (ndigits == 0)
+		return true;
+	weight = header & NUMERIC_SHORT_WEIGHT;
+	if (header & NUMERIC_SHORT_SIGN)
+		weight -= NUMERIC_SHORT_WEIGHT + 1;
+	/* 10,000^-60 is far from where doubles get coarse */
+	if (weight < -60)
+		return false;
+	if (ndigits < 4)
+		return true;
+	return ndigits == 4 && (read_word(data, 1) < NUMERIC_BASE / 10 ||
+							read_word(data, 4) % 10 == 0);
+}

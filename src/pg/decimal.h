@@ -17,4 +17,11 @@ extern double kseg_decimal_double(uint64 mantissa, int exponent);
  */
 extern double kseg_numeric_double(Datum value);
 
+/*
+ * Has the numeric at most 15 significant digits (and is it zero, or not
+ * near the smallest doubles)?  Such numbers are as far apart as doubles as
+ * they are as numerics.
+ */
+extern bool kseg_numeric_is_short(Datum value);
+
 #endif							/* KSEG_DECIMAL_H */

@@ -312,6 +312,10 @@ typedef struct KsegQuery
 	int			ncolumns;
 	const char **names;			/* all different */
 	Oid		   *types;
+	Oid		   *collations;
+	bool	   *is_repeated;	/* several columns have the name, or had it
+								 * before names were made different: SQL
+								 * around the query cannot speak of it */
 } KsegQuery;
 
 /*

@@ -129,10 +129,18 @@ describe_columns(TupleDesc desc, KsegQuery *query)
 	query->ncolumns = desc->natts;
 	query->names = palloc(sizeof(char *) * Max(desc->natts, 1));
 	query->types = palloc(sizeof(Oid) * Max(desc->natts, 1));
+	query->collations = palloc(sizeof(Oid) * Max(desc->natts, 1));
+	query->is_repeated = palloc0(sizeof(bool) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		query->names[i] = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
 		query->types[i] = TupleDescAttr(desc, i)->atttypid;
+		query->collations[i] = TupleDescAttr(desc, i)->attcollation;
+		for (int j = 0; j < i; j++)
+		{
+			if (strcmp(query->names[j], query->names[i]) == 0)
+				query->is_repeated[i] = query->is_repeated[j] = true;
+		}
 	}
 
 	kseg_number_names(query->names, query->ncolumns);

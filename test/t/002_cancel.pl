@@ -33,6 +33,7 @@ my %statements = (
 	'elbow' => q{SELECT * FROM kseg_elbow('SELECT a, b, c, d FROM t', 1, 6)},
 	'segments' => q{SELECT count(*) FROM kseg_segments('SELECT id, a, b, c, d FROM t', 'id', 10)},
 	'evaluate' => q{SELECT count(*) FROM m, kseg_evaluate(model, 'SELECT a, b, c, d, e, f FROM t') AS v},
+	'explain' => q{SELECT count(rule) FROM m, kseg_explain(model, 'SELECT a, b, c, d, e, f FROM t')},
 	'window' => q{SELECT count(s) FROM (SELECT kseg_cluster(5, a, b) OVER () AS s FROM t) AS w},
 	'scaler' => q{SELECT kseg_scaler('robust', a, b, c, d, e, f) FROM t},
 	'apply' => q{BEGIN; SELECT kseg_apply((SELECT model FROM m), 't', 'segment')},
