@@ -4,7 +4,7 @@
  *
  * A label is a list of traits.  At first these are the one or two features in
  * which the segment's mean is farthest from the mean of all rows, if that is
- * far at all.  Segments whose labels then read the same get a further trait,
+ * far at all, and a third one if that is very far.  Segments whose labels then read the same get a further trait,
  * the one that tells them apart best, until all labels differ.  Labels are a
  * function of the model alone: the same in every function that shows them.
  *
@@ -71,6 +71,22 @@ reads_before(const KsegTrait *a, const KsegTrait *b)
 }
 
 static void
+order_traits(KsegLabel *label)
+{
+	KsegTrait  *traits = label->traits;
+
+	for (int i = 1; i < label->ntraits; i++)
+	{
+		KsegTrait	trait = traits[i];
+		int			at = i;
+
+		for (; at > 0 && reads_before(&trait, &traits[at - 1]); at--)
+			traits[at] = traits[at - 1];
+		traits[at] = trait;
+	}
+}
+
+static void
 describe_segment(KsegLabels *all, KsegLabel *label)
 {
 	KsegTrait  *traits = label->traits;
@@ -93,14 +109,10 @@ describe_segment(KsegLabels *all, KsegLabel *label)
 				sizeof(KsegTrait) * (label->ntraits - at - 1));
 		traits[at] = trait;
 	}
-	StaticAssertStmt(LABEL_FIRST_TRAITS == 2, "more traits need a sort");
-	if (label->ntraits == 2 && reads_before(&traits[1], &traits[0]))
-	{
-		KsegTrait	first = traits[0];
-
-		traits[0] = traits[1];
-		traits[1] = first;
-	}
+	if (label->ntraits == LABEL_FIRST_TRAITS &&
+		fabs(traits[label->ntraits - 1].z) < LABEL_STRIKING)
+		label->ntraits--;
+	order_traits(label);
 	kseg_label_work(all, all->model->width);
 }
 

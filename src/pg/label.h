@@ -18,12 +18,13 @@
 
 /* A mean nearer than this, in standard deviations, is "about average". */
 #define LABEL_NOTABLE		0.5
+#define LABEL_STRIKING		1.0 /* a third feature has to be */
 #define LABEL_EXTREME		2.0 /* "very" */
 
 /* A category's value must be this frequent, in the segment or in all rows. */
 #define LABEL_FREQUENT		0.25
 
-#define LABEL_FIRST_TRAITS	2
+#define LABEL_FIRST_TRAITS	3
 #define LABEL_ROUNDS		5	/* of telling labels apart */
 #define LABEL_TRAITS		(LABEL_FIRST_TRAITS + LABEL_ROUNDS)
 

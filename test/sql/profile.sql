@@ -129,7 +129,7 @@ SELECT count(*), count(DISTINCT label) FROM labels('SELECT i FROM generate_serie
 -- more features than a label can name: numbers
 SELECT count(*), count(DISTINCT label), count(*) FILTER (WHERE label ~ '\(2\)$') AS second
 FROM labels('SELECT i & 1 = 1 AS a, i & 2 = 2 AS b, i & 4 = 4 AS c, i & 8 = 8 AS d, i & 16 = 16 AS e,
-	i & 32 = 32 AS f, i & 64 = 64 AS g, i & 128 = 128 AS h FROM generate_series(0, 255) AS i', '{"k": 256}');
+	i & 32 = 32 AS f, i & 64 = 64 AS g, i & 128 = 128 AS h, i & 256 = 256 AS j FROM generate_series(0, 511) AS i', '{"k": 512}');
 -- equal profiles share a label
 SELECT segment, label, mean FROM kseg_profile((SELECT jsonb_set(m::jsonb, '{segments,1,center}',
 		m::jsonb #> '{segments,0,center}')::kseg_model
