@@ -28,9 +28,15 @@ CREATE FUNCTION kseg_elbow(
 	OUT inertia double precision,
 	OUT explained double precision,
 	OUT drop_pct double precision,
+	OUT silhouette double precision,
+	OUT davies_bouldin double precision,
+	OUT calinski_harabasz double precision,
+	OUT stability double precision,
 	OUT smallest_share double precision,
 	OUT iterations integer,
-	OUT is_knee boolean
+	OUT is_knee boolean,
+	OUT is_best_silhouette boolean,
+	OUT note text
 )
 RETURNS SETOF record
 	AS 'MODULE_PATHNAME'

@@ -70,6 +70,14 @@ km_solution_node(const KmSolution *solution)
 	return (Node *) solution;
 }
 
+struct KmEvidence
+{
+	KmFit	   *fit;
+	KmSolution *const *solutions;
+	int			n;
+	KmDraw		draw;
+};
+
 /* ---- fit.c ---- */
 
 /* make fit->lloyd hold the solution */
@@ -99,5 +107,12 @@ extern double km_fixed_value(const FixedSum *sum);
 /* of k segments, in the user's unit of weight */
 extern double km_total_inertia(const KmFit *fit, const SegmentSums *sums,
 							   int k);
+
+/* ---- evidence.c ---- */
+
+/* segment of each distinct row drawn */
+extern KmStatus km_evidence_labels(const KmEvidence *evidence,
+								   const double *centers, int k,
+								   uint16_t *labels);
 
 #endif							/* KM_FIT_H */

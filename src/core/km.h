@@ -174,6 +174,7 @@ typedef struct KmOptions
 	double		clip_low;		/* quantiles, 0 .. 1, when clip */
 	double		clip_high;
 	int			n_init;			/* chains of the search; 0: adaptive */
+	int			failures;		/* in a row that end a chain; 0: ten */
 	int			sample;			/* distinct rows the search works on */
 	int			max_iter;
 	double		tol;			/* stop when inertia fell by less than this
@@ -594,11 +595,43 @@ extern void km_rules_free(KmRules *rules);
 
 /* ---- choosing k ---- */
 
+/* knees are looked for up to here: beyond, a segment more is a small step */
+#define KM_KNEE_MAX_K		50
+
+/* Indices of solutions, -1: none. */
+typedef struct KmKnee
+{
+	bool		is_judged;		/* a k had neighbours to be compared with */
+	int			knee;			/* -1 when no k stands out */
+	int			second;			/* a weaker one */
+	bool		is_open;		/* the last one found groups, too */
+} KmKnee;
+
 /*
- * Kneedle (Satopaa et al. 2011, sensitivity 1) on the curve inertia[i] at
- * k[i], i < n, k rising.  Index of the knee, or -1 when there is none.
+ * Where more segments no longer find groups (knee.c).  Solutions have rising
+ * k without gaps.  The first one, unless it is of two segments, and the last
+ * one are no knees, except where the rows cannot support more.
  */
-extern int	km_knee(const int *k, const double *inertia, int n);
+extern KmStatus km_fit_knee(KmFit *fit, KmSolution *const *solutions, int n,
+							KmKnee *knee);
+
+/*
+ * What a sample of KM_SILHOUETTE_ROWS rows says of several solutions, which
+ * have rising k and must live as long.  Each array has n values, NAN where
+ * nothing can be said.
+ */
+typedef struct KmEvidence KmEvidence;
+
+extern KmStatus km_evidence_create(KmFit *fit, KmSolution *const *solutions,
+								   int n, KmEvidence **evidence);
+/* rows in the sample */
+extern int64_t km_evidence_rows(const KmEvidence *evidence);
+extern KmStatus km_evidence_silhouettes(const KmEvidence *evidence,
+										double *silhouettes);
+/* mean adjusted Rand index with refits of halves (stability.c) */
+extern KmStatus km_evidence_stability(const KmEvidence *evidence,
+									  double *stability);
+extern void km_evidence_free(KmEvidence *evidence);
 
 /* Name of the vector code that KM_SIMD_AUTO (or simd) stands for here. */
 extern const char *km_simd_name(KmSimd simd);

@@ -619,4 +619,24 @@ extern KmStatus km_silhouettes(const KmDraw *draw, const KmSpace *space,
 							   const int *k, const uint16_t *const *labels,
 							   double *overall, double **per_segment);
 
+/* ---- choosing k (knee.c, reference.c) ---- */
+
+/* ln(before / after), where what is next to nothing beside total is nothing */
+extern double km_drop(double before, double after, double total);
+
+/*
+ * drops[b * n + i], i >= 1: how much the inertia of reference b drops from
+ * first + i - 1 to first + i segments.
+ */
+extern KmStatus km_reference_drops(KmFit *fit, int first, int n,
+								   int references, double *drops);
+
+/*
+ * Points i = 1 .. n - 1 have the drops given.  noise: standard deviation of a
+ * drop of rows without groups beside the expected one.  is_end: nothing can
+ * come after the last point.
+ */
+extern void km_find_knees(const double *drop, const double *expected,
+						  double noise, int n, bool is_end, KmKnee *knee);
+
 #endif							/* KM_INTERNAL_H */

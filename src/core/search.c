@@ -231,7 +231,7 @@ work_done(const KmSearch *search)
  * little, and failures never end it: work does.
  */
 static KmStatus
-run_chain(KmSearch *search, int k, double *best)
+run_chain(KmSearch *search, int k, int most_failures, double *best)
 {
 	size_t		cells = (size_t) k * search->space->width;
 	int			failures = 0;
@@ -240,7 +240,7 @@ run_chain(KmSearch *search, int k, double *best)
 
 	KM_TRY(settle(search, search->centers, k, INFINITY, best));
 	memcpy(search->centers, search->lloyd.centers, sizeof(double) * cells);
-	while (failures < SWAP_FAILURES && k > 1 && work_done(search) < enough)
+	while (failures < most_failures && k > 1 && work_done(search) < enough)
 	{
 		int64_t		row;
 		int			center;
@@ -330,7 +330,8 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 			memcpy(search.centers + (size_t) got * space->width,
 				   search.centers, sizeof(double) * space->width);
 		if (status == KM_OK)
-			status = run_chain(&search, k, &inertia);
+			status = run_chain(&search, k, options->failures > 0 ?
+							   options->failures : SWAP_FAILURES, &inertia);
 		if (status != KM_OK)
 			break;
 

@@ -208,6 +208,10 @@ extern void kseg_ingest_skip(KsegIngest *ingest);
 extern bool kseg_ingest_add_slot(KsegIngest *ingest, const Datum *values,
 								 const bool *nulls, const int *columns);
 
+/* all rows of a query, whose columns are the features (query_fit.c) */
+extern KsegIngest *kseg_ingest_query(MemoryContext context,
+									 KsegOptions *options, const char *query);
+
 /* so many rows will come, for the error when they do not fit */
 extern void kseg_ingest_expect(KsegIngest *ingest, int64 rows);
 /* raise if that many rows of that many features exceed kseg.work_mem */

@@ -1,10 +1,8 @@
 /*
  * query_fit.c
- *		Functions that fit the rows of a query: kseg_fit(query) and
- *		kseg_elbow(query).
+ *		kseg_fit(query): a fit of the rows of a query, which is read once.
  *
- * Each reads the rows once.  Everything a call needs lives in one context
- * that is deleted at its end.
+ * Everything a call needs lives in one context that is deleted at its end.
  */
 #include "postgres.h"
 
@@ -21,7 +19,6 @@
 #include "kseg.h"
 
 PG_FUNCTION_INFO_V1(kseg_fit_query);
-PG_FUNCTION_INFO_V1(kseg_elbow);
 
 /* ---- rows of a query into an ingest ---- */
 
@@ -68,6 +65,18 @@ add_fit_row(void *arg, const Datum *values, const bool *nulls)
 		kseg_ingest_add_slot(rows->ingest, values, nulls, rows->columns);
 }
 
+KsegIngest *
+kseg_ingest_query(MemoryContext context, KsegOptions *options,
+				  const char *query)
+{
+	FitRows		rows = {0};
+
+	rows.context = context;
+	rows.options = options;
+	kseg_query_run(query, start_fit, add_fit_row, &rows);
+	return rows.ingest;
+}
+
 /* Does the text begin as a query does?  Comments are not looked through. */
 static bool
 starts_as_query(const char *text)
@@ -105,7 +114,9 @@ kseg_fit_query(PG_FUNCTION_ARGS)
 	char	   *query;
 	const char *start;
 	MemoryContext caller;
-	FitRows		rows = {0};
+	MemoryContext context;
+	KsegOptions *options;
+	KsegIngest *ingest;
 	ErrorContextCallback callback;
 	KmModel    *model;
 	Datum		result = (Datum) 0;
@@ -126,184 +137,27 @@ kseg_fit_query(PG_FUNCTION_ARGS)
 	if (*start == '{')
 		kseg_error_fit_json();
 
-	rows.context = AllocSetContextCreate(CurrentMemoryContext,
-										 "kseg fit of a query",
-										 ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(rows.context);
-	rows.options = kseg_options_parse(json, k, true);
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"kseg fit of a query",
+									ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	options = kseg_options_parse(json, k, true);
 
 	callback.callback = explain_text_argument;
 	callback.arg = NULL;
 	callback.previous = error_context_stack;
 	if (!starts_as_query(query))
 		error_context_stack = &callback;
-	kseg_query_run(query, start_fit, add_fit_row, &rows);
+	ingest = kseg_ingest_query(context, options, query);
 	error_context_stack = callback.previous;
 
-	model = kseg_ingest_fit(rows.ingest, 0);
+	model = kseg_ingest_fit(ingest, 0);
 	MemoryContextSwitchTo(caller);
 	if (model != NULL)
 		result = kseg_model_datum(model);
-	MemoryContextDelete(rows.context);
+	MemoryContextDelete(context);
 
 	if (result == (Datum) 0)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(result);
-}
-
-/* ---- kseg_elbow ---- */
-
-typedef struct ElbowPoint
-{
-	bool		supported;		/* enough distinct rows for this k */
-	double		inertia;
-	double		smallest_share;
-	int			iterations;
-} ElbowPoint;
-
-/*
- * Fit each k in turn.  Once the data cannot support a k, it cannot support
- * the higher ones either.  Returns how many it can.
- */
-static int
-fit_points(KmFit *fit, int k_min, int n, ElbowPoint *points)
-{
-	double		rows = (double) km_fit_rows(fit);
-
-	kseg_check_centroids(fit, k_min + n - 1);
-	for (int i = 0; i < n; i++)
-	{
-		KmSolution *solution;
-		KmStatus	status;
-
-		CHECK_FOR_INTERRUPTS();
-		status = km_fit_run(fit, k_min + i, NULL, &solution);
-		if (status == KM_TOO_FEW_ROWS)
-			kseg_error_too_few_rows(k_min + i, km_fit_distinct(fit));
-		if (status != KM_OK)
-			kseg_raise(status);
-		if (solution->k < k_min + i)
-			return i;
-
-		points[i].supported = true;
-		points[i].inertia = solution->inertia;
-		points[i].smallest_share = (double) solution->smallest / rows;
-		points[i].iterations = solution->iterations;
-	}
-	return n;
-}
-
-/* Index of the knee among the first n points, -1 for none. */
-static int
-find_knee(const ElbowPoint *points, int k_min, int n)
-{
-	int		   *k = palloc(sizeof(int) * Max(n, 1));
-	double	   *inertia = palloc(sizeof(double) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-	{
-		k[i] = k_min + i;
-		inertia[i] = points[i].inertia;
-	}
-	return km_knee(k, inertia, n);
-}
-
-#define ELBOW_COLUMNS 7			/* k, inertia, explained, drop_pct,
-								 * smallest_share, iterations, is_knee */
-
-static void
-put_elbow(ReturnSetInfo *result, int k_min, int n, const ElbowPoint *points,
-		  double total, int knee)
-{
-	for (int i = 0; i < n; i++)
-	{
-		const ElbowPoint *point = &points[i];
-		Datum		values[ELBOW_COLUMNS] = {0};
-		bool		nulls[ELBOW_COLUMNS];
-
-		memset(nulls, true, sizeof(nulls));
-		values[0] = Int32GetDatum(k_min + i);
-		nulls[0] = false;
-		if (point->supported)
-		{
-			double		before = i > 0 ? points[i - 1].inertia : 0;
-
-			values[1] = Float8GetDatum(point->inertia);
-			nulls[1] = false;
-			/* all rows alike: there is nothing to explain or to drop */
-			if (total > 0)
-			{
-				values[2] = Float8GetDatum(1 - point->inertia / total);
-				nulls[2] = false;
-			}
-			if (before > 0)
-			{
-				values[3] = Float8GetDatum(100 *
-										   (before - point->inertia) / before);
-				nulls[3] = false;
-			}
-			values[4] = Float8GetDatum(point->smallest_share);
-			nulls[4] = false;
-			values[5] = Int32GetDatum(point->iterations);
-			nulls[5] = false;
-		}
-		if (knee >= 0)
-		{
-			values[6] = BoolGetDatum(i == knee);
-			nulls[6] = false;
-		}
-		tuplestore_putvalues(result->setResult, result->setDesc, values,
-							 nulls);
-	}
-}
-
-Datum
-kseg_elbow(PG_FUNCTION_ARGS)
-{
-	Jsonb	   *json = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
-	MemoryContext caller;
-	FitRows		rows = {0};
-	ElbowPoint *points;
-	KmFit	   *fit;
-	int			k_min;
-	int			k_max;
-	int			n;
-	int			knee = -1;
-
-	if (PG_ARGISNULL(0))
-		kseg_error_null_argument("query");
-	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		kseg_error_k_null();
-	k_min = PG_GETARG_INT32(1);
-	k_max = PG_GETARG_INT32(2);
-	kseg_check_k(k_min);
-	kseg_check_k(k_max);
-	if (k_min > k_max)
-		kseg_error_k_order(k_min, k_max);
-	n = k_max - k_min + 1;
-
-	InitMaterializedSRF(fcinfo, 0);
-
-	rows.context = AllocSetContextCreate(CurrentMemoryContext, "kseg elbow",
-										 ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(rows.context);
-
-	rows.options = kseg_options_parse(json, 0, false);
-	if (rows.options->init != NULL)
-		kseg_error_elbow_init();
-	if (rows.options->core.sample < k_max)
-		kseg_error_sample_below_k(rows.options->core.sample, k_max);
-	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), start_fit,
-				   add_fit_row, &rows);
-
-	points = palloc0(sizeof(ElbowPoint) * n);
-	fit = kseg_ingest_begin(rows.ingest);
-	if (fit != NULL)
-		knee = find_knee(points, k_min, fit_points(fit, k_min, n, points));
-	put_elbow((ReturnSetInfo *) fcinfo->resultinfo, k_min, n, points,
-			  fit != NULL ? km_fit_total(fit) : 0, knee);
-
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(rows.context);
-	return (Datum) 0;
 }

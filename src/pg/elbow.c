@@ -1,0 +1,412 @@
+/*
+ * elbow.c
+ *		kseg_elbow(): how good each number of segments is for the rows of a
+ *		query, with what the figures mean in words.
+ *
+ * The query is read once.  All k are fitted on the same rows, then a sample
+ * of these is drawn once for everything that looks at pairs of rows or fits
+ * again.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "kseg.h"
+
+PG_FUNCTION_INFO_V1(kseg_elbow);
+
+/*
+ * Segments with a lower adjusted Rand index between refits are called
+ * unstable.  Known groups come out above 0.95, clouds cut into pieces between
+ * 0.2 and 0.8 (docs/internals.md).
+ */
+#define UNSTABLE_BELOW		0.75
+
+/* a smallest segment below this share of the rows is worth a word */
+#define SMALL_SHARE			0.01
+
+typedef struct ElbowPoint
+{
+	double		silhouette;
+	double		davies_bouldin;
+	double		calinski_harabasz;
+	double		stability;
+} ElbowPoint;
+
+typedef struct Elbow
+{
+	/* the call */
+	int			k_min;
+	int			n;				/* numbers of segments asked for */
+	KmFit	   *fit;			/* NULL: no rows */
+	int64		rows;
+	/* what is found */
+	int			nsolutions;		/* numbers of segments the rows support */
+	KmSolution **solutions;
+	ElbowPoint *points;
+	KmKnee		knee;
+	int			best;			/* highest silhouette, the lowest k; -1: none */
+	int64		sampled;		/* rows that silhouettes come from */
+	instr_time	started;
+} Elbow;
+
+static void
+check_status(KmStatus status)
+{
+	if (status != KM_OK)
+		kseg_raise(status);
+}
+
+/* Milliseconds since the last call. */
+static double
+lap(Elbow *elbow)
+{
+	instr_time	now;
+	instr_time	passed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	passed = now;
+	INSTR_TIME_SUBTRACT(passed, elbow->started);
+	elbow->started = now;
+	return INSTR_TIME_GET_MILLISEC(passed);
+}
+
+/* ---- figures ---- */
+
+/*
+ * Fit each k in turn.  Once the data cannot support a k, it cannot support
+ * the higher ones either.
+ */
+static void
+fit_points(Elbow *elbow)
+{
+	kseg_check_centroids(elbow->fit, elbow->k_min + elbow->n - 1);
+	for (int i = 0; i < elbow->n; i++)
+	{
+		int			k = elbow->k_min + i;
+		ElbowPoint *point = &elbow->points[i];
+		KmSolution *solution;
+		KmStatus	status;
+		double		fitted;
+
+		CHECK_FOR_INTERRUPTS();
+		status = km_fit_run(elbow->fit, k, NULL, &solution);
+		if (status == KM_TOO_FEW_ROWS)
+			kseg_error_too_few_rows(k, km_fit_distinct(elbow->fit));
+		check_status(status);
+		if (solution->k < k)
+			break;
+		elbow->solutions[elbow->nsolutions++] = solution;
+		fitted = lap(elbow);
+		/* at once, while the fit has the rows' segments at hand */
+		check_status(km_fit_quality(elbow->fit, solution,
+									&point->davies_bouldin,
+									&point->calinski_harabasz));
+		ereport(DEBUG1,
+				(errmsg_internal("kseg: made %d segments in %d iterations over all rows in %.1f ms, measured them in %.1f ms",
+								 k, solution->iterations, fitted,
+								 lap(elbow))));
+	}
+}
+
+/* The highest silhouette; of equal ones the lowest k. */
+static int
+find_best_silhouette(const Elbow *elbow)
+{
+	int			best = -1;
+
+	for (int i = 0; i < elbow->nsolutions; i++)
+	{
+		double		silhouette = elbow->points[i].silhouette;
+
+		if (!isnan(silhouette) &&
+			(best < 0 || silhouette > elbow->points[best].silhouette))
+			best = i;
+	}
+	return best;
+}
+
+/* What is found by looking at all k together. */
+static void
+compare_points(Elbow *elbow)
+{
+	int			n = elbow->nsolutions;
+	KmEvidence *evidence;
+	double	   *values = palloc(sizeof(double) * Max(n, 1));
+
+	check_status(km_fit_knee(elbow->fit, elbow->solutions, n, &elbow->knee));
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: compared with rows without groups in %.1f ms",
+							 lap(elbow))));
+
+	check_status(km_evidence_create(elbow->fit, elbow->solutions, n,
+									&evidence));
+	elbow->sampled = km_evidence_rows(evidence);
+	check_status(km_evidence_silhouettes(evidence, values));
+	for (int i = 0; i < n; i++)
+		elbow->points[i].silhouette = values[i];
+	elbow->best = find_best_silhouette(elbow);
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: silhouettes of " INT64_FORMAT " rows in %.1f ms",
+							 elbow->sampled, lap(elbow))));
+
+	check_status(km_evidence_stability(evidence, values));
+	for (int i = 0; i < n; i++)
+		elbow->points[i].stability = values[i];
+	km_evidence_free(evidence);
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: stability from refits in %.1f ms",
+							 lap(elbow))));
+}
+
+/* ---- notes ---- */
+
+static void pg_attribute_printf(2, 3)
+add_note(StringInfo note, const char *format,...)
+{
+	if (note->len > 0)
+		appendStringInfoString(note, "; ");
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(note, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(note, needed);
+	}
+}
+
+/* a number with a comma between thousands, palloc'd */
+static char *
+print_count(int64 count)
+{
+	char	   *digits = psprintf(INT64_FORMAT, count);
+	int			left = strlen(digits);
+	StringInfoData result;
+
+	initStringInfo(&result);
+	for (const char *d = digits; *d != '\0'; d++, left--)
+	{
+		if (d > digits && left % 3 == 0)
+			appendStringInfoChar(&result, ',');
+		appendStringInfoChar(&result, *d);
+	}
+	return result.data;
+}
+
+/* What knee and silhouettes say of point i. */
+static void
+note_choice(const Elbow *elbow, int i, StringInfo note)
+{
+	int			knee = elbow->knee.knee;
+	int			best = elbow->best;
+
+	if (i == best && elbow->sampled < elbow->rows)
+		add_note(note, "best silhouette, from a sample of %s of %s rows",
+				 print_count(elbow->sampled), print_count(elbow->rows));
+	else if (i == best)
+		add_note(note, "best silhouette");
+
+	if (knee >= 0 && best >= 0 && knee != best && (i == knee || i == best))
+		add_note(note, "elbow at %d, silhouette prefers %d",
+				 elbow->k_min + knee, elbow->k_min + best);
+	else if (i == knee)
+		add_note(note, "elbow: further segments gain little");
+	if (i == elbow->knee.second)
+		add_note(note, "a second, weaker elbow");
+
+	/* once, where whoever chooses will look */
+	if (elbow->knee.is_open && i == elbow->nsolutions - 1)
+		add_note(note, "still finds groups: a higher k_max may show an elbow");
+	else if (knee < 0 && elbow->knee.is_judged && !elbow->knee.is_open &&
+			 i == Max(best, 0))
+		add_note(note, "no elbow: no number of segments stands out");
+}
+
+/* What is wrong with the solution of point i. */
+static void
+note_warnings(const Elbow *elbow, int i, StringInfo note)
+{
+	const KmSolution *solution = elbow->solutions[i];
+	double		share = (double) solution->smallest / elbow->rows;
+
+	/* NAN is not below anything */
+	if (elbow->points[i].stability < UNSTABLE_BELOW)
+		add_note(note, "unstable: other samples of the same customers give other segments");
+	if (solution->smallest == 1 && elbow->rows > 1)
+		add_note(note, "a segment of a single row");
+	else if (share < SMALL_SHARE)
+		add_note(note, "the smallest segment has %.2g %% of the rows",
+				 100 * share);
+	if (!solution->converged)
+		add_note(note, "stopped by max_iter before it was done");
+}
+
+/* The words for point i, or NULL. */
+static char *
+make_note(const Elbow *elbow, int i)
+{
+	StringInfoData note;
+
+	initStringInfo(&note);
+	if (elbow->fit == NULL)
+		add_note(&note, "no rows");
+	else if (i >= elbow->nsolutions)
+	{
+		int64		distinct = km_fit_distinct(elbow->fit);
+
+		add_note(&note, "only %s different row%s", print_count(distinct),
+				 distinct == 1 ? "" : "s");
+	}
+	else
+	{
+		if (elbow->k_min + i == 1)
+			add_note(&note, "everything in one segment: the base line");
+		note_choice(elbow, i, &note);
+		note_warnings(elbow, i, &note);
+	}
+	return note.len > 0 ? note.data : NULL;
+}
+
+/* ---- rows ---- */
+
+/* k, inertia, explained, drop_pct, silhouette, davies_bouldin,
+ * calinski_harabasz, stability, smallest_share, iterations, is_knee,
+ * is_best_silhouette, note */
+#define ELBOW_COLUMNS 13
+
+typedef struct ElbowRow
+{
+	Datum		values[ELBOW_COLUMNS];
+	bool		nulls[ELBOW_COLUMNS];
+} ElbowRow;
+
+static void
+set_value(ElbowRow *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
+}
+
+/* NAN is NULL */
+static void
+set_number(ElbowRow *row, int column, double value)
+{
+	if (!isnan(value))
+		set_value(row, column, Float8GetDatum(value));
+}
+
+static void
+set_figures(const Elbow *elbow, int i, ElbowRow *row)
+{
+	const KmSolution *solution = elbow->solutions[i];
+	const ElbowPoint *point = &elbow->points[i];
+	double		total = km_fit_total(elbow->fit);
+	double		before = i > 0 ? elbow->solutions[i - 1]->inertia : 0;
+
+	set_number(row, 1, solution->inertia);
+	/* all rows alike: there is nothing to explain or to drop */
+	if (total > 0)
+		set_number(row, 2, 1 - solution->inertia / total);
+	if (before > 0)
+		set_number(row, 3, 100 * (before - solution->inertia) / before);
+	set_number(row, 4, point->silhouette);
+	set_number(row, 5, point->davies_bouldin);
+	set_number(row, 6, point->calinski_harabasz);
+	set_number(row, 7, point->stability);
+	set_number(row, 8, (double) solution->smallest / elbow->rows);
+	set_value(row, 9, Int32GetDatum(solution->iterations));
+	if (!isnan(point->silhouette))
+		set_value(row, 11, BoolGetDatum(i == elbow->best));
+}
+
+static void
+put_elbow(ReturnSetInfo *result, const Elbow *elbow)
+{
+	for (int i = 0; i < elbow->n; i++)
+	{
+		ElbowRow	row = {{0}};
+		char	   *note = make_note(elbow, i);
+
+		memset(row.nulls, true, sizeof(row.nulls));
+		set_value(&row, 0, Int32GetDatum(elbow->k_min + i));
+		if (i < elbow->nsolutions)
+			set_figures(elbow, i, &row);
+		if (elbow->knee.knee >= 0)
+			set_value(&row, 10, BoolGetDatum(i == elbow->knee.knee));
+		if (note != NULL)
+			set_value(&row, 12, CStringGetTextDatum(note));
+		tuplestore_putvalues(result->setResult, result->setDesc, row.values,
+							 row.nulls);
+	}
+}
+
+Datum
+kseg_elbow(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *json = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	MemoryContext context;
+	MemoryContext caller;
+	KsegOptions *options;
+	KsegIngest *ingest;
+	Elbow		elbow = {0};
+	int			k_max;
+
+	if (PG_ARGISNULL(0))
+		kseg_error_null_argument("query");
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		kseg_error_k_null();
+	elbow.k_min = PG_GETARG_INT32(1);
+	k_max = PG_GETARG_INT32(2);
+	kseg_check_k(elbow.k_min);
+	kseg_check_k(k_max);
+	if (elbow.k_min > k_max)
+		kseg_error_k_order(elbow.k_min, k_max);
+	elbow.n = k_max - elbow.k_min + 1;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "kseg elbow",
+									ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(context);
+
+	options = kseg_options_parse(json, 0, false);
+	if (options->init != NULL)
+		kseg_error_elbow_init();
+	if (options->core.sample < k_max)
+		kseg_error_sample_below_k(options->core.sample, k_max);
+	ingest = kseg_ingest_query(context, options,
+							   text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	elbow.solutions = palloc(sizeof(KmSolution *) * elbow.n);
+	elbow.points = palloc(sizeof(ElbowPoint) * elbow.n);
+	elbow.knee.knee = -1;
+	elbow.knee.second = -1;
+	elbow.best = -1;
+	elbow.fit = kseg_ingest_begin(ingest);
+	if (elbow.fit != NULL)
+	{
+		elbow.rows = km_fit_rows(elbow.fit);
+		INSTR_TIME_SET_CURRENT(elbow.started);
+		fit_points(&elbow);
+		compare_points(&elbow);
+	}
+	put_elbow((ReturnSetInfo *) fcinfo->resultinfo, &elbow);
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}
