@@ -610,7 +610,7 @@ typedef struct KmKnee
 /*
  * Where more segments no longer find groups (knee.c).  Solutions have rising
  * k without gaps.  The first one, unless it is of two segments, and the last
- * one are no knees, except where the rows cannot support more.
+ * one are no knees, except where the rows have no more different values.
  */
 extern KmStatus km_fit_knee(KmFit *fit, KmSolution *const *solutions, int n,
 							KmKnee *knee);

@@ -29,6 +29,12 @@
 /* a second knee falls off at least so much of what the first one does */
 #define SECOND_SHARE	0.25
 
+/*
+ * A segment for each different row leaves no inertia.  That is a knee only
+ * where each occurs so often that the values are what the data is made of.
+ */
+#define ROWS_PER_VALUE	10
+
 /* what excess at point i could be by chance */
 static double
 chance_excess(const double *expected, double noise, int i)
@@ -127,7 +133,8 @@ judge_curve(KmFit *fit, const double *inertia, int first, int n,
 	double	   *references = expected + n;
 	double		noise;
 	bool		is_end = fit->sample.complete &&
-		first + n - 1 == fit->sample.distinct;
+		first + n - 1 == fit->sample.distinct &&
+		fit->table->nrows / ROWS_PER_VALUE >= fit->sample.distinct;
 
 	for (int i = 1; i < n; i++)
 		drop[i] = km_drop(inertia[i - 1], inertia[i], inertia[0]);

@@ -44,8 +44,14 @@
 /* humps are tried at so many quantiles */
 #define HUMPS			32
 
-/* swaps in a row that may fail: their drops' mean needs no best solution */
+/*
+ * Swaps in a row that may fail: a mean of drops does not need the very best
+ * solutions.  Chains: the one that splits the solution before is good with
+ * more segments, but two of a square's corners lie badly from its middle.
+ */
 #define FAILURES		5
+#define CHAINS_FEW		3
+#define FEW_SEGMENTS	5
 
 /* inertia below this share of all is as good as none */
 #define NOTHING			1e-6
@@ -664,13 +670,13 @@ measure_drops(const Source *source, const KmSample *sample, int which,
 
 	if (previous == NULL)
 		return KM_NO_MEMORY;
-	options.n_init = 1;
 	options.failures = FAILURES;
 	options.seed = km_mix(fit->options.seed ^ km_mix((uint64_t) ~which));
 	status = km_pool_create(&fit->space, first + n - 1, &pool);
 	for (int i = 0; i < n && status == KM_OK; i++)
 	{
 		pool.n = 0;
+		options.n_init = first + i < FEW_SEGMENTS ? CHAINS_FEW : 1;
 		status = km_search(sample, &fit->space, &fit->poll, fit->nearest,
 						   &options, first + i, i == 0 ? NULL : previous,
 						   first + i - 1, &pool);

@@ -25,12 +25,13 @@
 #define MANY_SEGMENTS	16
 
 /*
- * Swaps in a row that may fail.  A refit that missed what a better search
- * would have found makes a good solution look unstable; with few segments a
- * swap has few to choose from, and costs little.
+ * Chains of a refit, and swaps in a row that may fail.  A refit that misses
+ * what a better search would have found makes a good solution look unstable;
+ * with few segments a swap has few to choose from, and costs little.
  */
 #define FAILURES		5
 #define FAILURES_FEW	10
+#define CHAINS_FEW		2
 #define FEW_SEGMENTS	5
 
 /* beyond, pairs of segments are counted where they occur */
@@ -264,7 +265,7 @@ compare_refit(Stability *s, const KmSolution *solution, int refit,
 	*index = NAN;
 	if (s->half.distinct < k)
 		return KM_OK;
-	options.n_init = 1;
+	options.n_init = k < FEW_SEGMENTS ? CHAINS_FEW : 1;
 	options.failures = k < FEW_SEGMENTS ? FAILURES_FEW : FAILURES;
 	options.seed = km_mix(fit->options.seed +
 						  km_mix((uint64_t) k * REFITS + (uint64_t) refit));

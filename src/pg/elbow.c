@@ -213,27 +213,32 @@ note_choice(const Elbow *elbow, int i, StringInfo note)
 {
 	int			knee = elbow->knee.knee;
 	int			best = elbow->best;
+	bool		disagree = knee >= 0 && best >= 0 && knee != best;
+	bool		is_open = elbow->knee.is_open &&
+		elbow->nsolutions == elbow->n &&
+		elbow->k_min + elbow->n - 1 <= KM_KNEE_MAX_K;
 
-	if (i == best && elbow->sampled < elbow->rows)
-		add_note(note, "best silhouette, from a sample of %s of %s rows",
-				 print_count(elbow->sampled), print_count(elbow->rows));
-	else if (i == best)
-		add_note(note, "best silhouette");
-
-	if (knee >= 0 && best >= 0 && knee != best && (i == knee || i == best))
+	if (disagree && (i == knee || i == best))
 		add_note(note, "elbow at %d, silhouette prefers %d",
 				 elbow->k_min + knee, elbow->k_min + best);
 	else if (i == knee)
 		add_note(note, "elbow: further segments gain little");
+	else if (i == best)
+		add_note(note, "best silhouette");
 	if (i == elbow->knee.second)
 		add_note(note, "a second, weaker elbow");
+	if (i == knee && i == best)
+		add_note(note, "best silhouette");
+	if (i == best && elbow->sampled < elbow->rows)
+		add_note(note, "silhouettes from a sample of %s of %s rows",
+				 print_count(elbow->sampled), print_count(elbow->rows));
 
 	/* once, where whoever chooses will look */
-	if (elbow->knee.is_open && i == elbow->nsolutions - 1)
+	if (is_open && i == elbow->n - 1)
 		add_note(note, "still finds groups: a higher k_max may show an elbow");
-	else if (knee < 0 && elbow->knee.is_judged && !elbow->knee.is_open &&
+	else if (knee < 0 && elbow->knee.is_judged && !is_open &&
 			 i == Max(best, 0))
-		add_note(note, "no elbow: no number of segments stands out");
+		add_note(note, "no elbow: none of these k stands out");
 }
 
 /* What is wrong with the solution of point i. */
@@ -247,7 +252,7 @@ note_warnings(const Elbow *elbow, int i, StringInfo note)
 	if (elbow->points[i].stability < UNSTABLE_BELOW)
 		add_note(note, "unstable: other samples of the same customers give other segments");
 	if (solution->smallest == 1 && elbow->rows > 1)
-		add_note(note, "a segment of a single row");
+		add_note(note, "one segment is a single row");
 	else if (share < SMALL_SHARE)
 		add_note(note, "the smallest segment has %.2g %% of the rows",
 				 100 * share);

@@ -121,6 +121,20 @@ make_grid(uint64_t *state, double *row)
 }
 
 static void
+make_answers(uint64_t *state, double *row)
+{
+	row[0] = random_below(state, 5);
+}
+
+/* one after another, whatever the numbers drawn */
+static void
+make_steps(uint64_t *state, double *row)
+{
+	*state += 1;
+	row[0] = (double) *state;
+}
+
+static void
 make_flags(uint64_t *state, double *row)
 {
 	for (int f = 0; f < 4; f++)
@@ -182,6 +196,8 @@ static const Scene scenes[] = {
 	{"flags that are independent", make_flags, 600, 5, 1, 8, 0, 0},
 	{"thirty uniform rows", make_square, 30, 2, 1, 8, 0, 0},
 	{"ten uniform rows", make_square, 10, 2, 1, 12, 0, 0},
+	{"ten numbers in a row", make_steps, 10, 1, 1, 12, 0, 0},
+	{"five answers", make_answers, 300, 1, 1, 8, 5, 0},
 	{"four corners", make_corners, 600, 2, 1, 8, 4, 0},
 	{"from two on", make_corners, 600, 2, 2, 8, 4, 0},
 	{"from four on: not told", make_corners, 600, 2, 4, 8, 0, 0},
