@@ -25,12 +25,15 @@ SELECT * FROM customers ORDER BY customer_id LIMIT 5;
 \echo ' 1. How many segments do these customers form?'
 \echo '-------------------------------------------------------------------------------'
 \echo
-\echo 'Every k from 1 to 10 is fitted from one read of the rows.  Each further segment'
-\echo 'lowers the inertia (the squared distances that are left); the knee is where one'
-\echo 'more no longer pays.'
+\echo 'Every k from 1 to 10 is fitted from one read of the rows.  The silhouette says how'
+\echo 'far segments are apart, stability whether other customers of the same kind would'
+\echo 'give the same ones; the elbow is where one more finds no further group.'
 \echo
 \set ECHO queries
-SELECT * FROM kseg_elbow(
+SELECT k, round(explained::numeric, 2) AS explained,
+       round(silhouette::numeric, 2) AS silhouette,
+       round(stability::numeric, 2) AS stability, note
+FROM kseg_elbow(
     'SELECT age, annual_income, spending_score FROM customers', 1, 10);
 \set ECHO none
 
