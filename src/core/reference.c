@@ -32,8 +32,13 @@
 #define SOURCE_ROWS		4000
 #define SOURCE_CELLS	(1000 * 1000)
 
-/* source rows that a reference row is a sum of: enough for their covariance */
+/*
+ * Source rows that a reference row is a sum of: enough for their covariance,
+ * roughly where there are so many columns that no single one matters.
+ */
 #define MIX_ROWS		512
+#define MIX_ROWS_LEAST	128
+#define MIX_CELLS		(MIX_ROWS * 64)
 
 /* rows of a reference: the drops of more differ by less than these vary */
 #define REFERENCE_ROWS	1000
@@ -74,17 +79,18 @@ typedef struct Source
 	/* set once */
 	KmFit	   *fit;
 	int			nrows;
+	int			mixed;			/* of these, in a row of a reference */
 	double	   *weight;			/* of each source row */
 	double	   *scores;			/* nrows x nnum */
 	Column	   *columns;		/* nnum */
 	double	  **shares;			/* ncat: cumulated share of each category */
-	/* scratch, room for the longer of source and reference */
+	/* scratch, room for the longer of source and reference, or a row */
 	double	   *keys;
 	int		   *order;
 	int		   *spare;
 	Point	   *points;
 	int		   *hull;
-	double	   *fitted;
+	double	   *scratch;
 } Source;
 
 /* ---- sorting ---- */
@@ -386,7 +392,7 @@ free_source(Source *source)
 	km_free(host, source->spare);
 	km_free(host, source->points);
 	km_free(host, source->hull);
-	km_free(host, source->fitted);
+	km_free(host, source->scratch);
 }
 
 /*
@@ -431,7 +437,14 @@ create_source(KmFit *fit, int reference_rows, Source *source)
 	want = want < SOURCE_ROWS ? want : SOURCE_ROWS;
 	source->nrows = (int) (want < fit->sample.distinct ? want :
 						   fit->sample.distinct);
+	source->mixed = MIX_CELLS / (space->nnum > 0 ? space->nnum : 1);
+	source->mixed = source->mixed > MIX_ROWS ? MIX_ROWS :
+		source->mixed < MIX_ROWS_LEAST ? MIX_ROWS_LEAST : source->mixed;
+	if (source->mixed > source->nrows)
+		source->mixed = source->nrows;
 	room = source->nrows > reference_rows ? source->nrows : reference_rows;
+	if (room < (size_t) space->nnum)
+		room = space->nnum;
 	source->weight = km_alloc(host, source->nrows, sizeof(double));
 	source->scores = km_alloc(host, (size_t) source->nrows *
 							  (space->nnum > 0 ? space->nnum : 1),
@@ -443,12 +456,12 @@ create_source(KmFit *fit, int reference_rows, Source *source)
 	source->spare = km_alloc(host, room, sizeof(int));
 	source->points = km_alloc(host, room, sizeof(Point));
 	source->hull = km_alloc(host, room + 1, sizeof(int));
-	source->fitted = km_alloc(host, room + 1, sizeof(double));
+	source->scratch = km_alloc(host, room + 1, sizeof(double));
 	if (source->weight == NULL || source->scores == NULL ||
 		source->columns == NULL || source->shares == NULL ||
 		source->keys == NULL || source->order == NULL ||
 		source->spare == NULL || source->points == NULL ||
-		source->hull == NULL || source->fitted == NULL)
+		source->hull == NULL || source->scratch == NULL)
 		return KM_NO_MEMORY;
 
 	weigh_rows(source);
@@ -479,11 +492,11 @@ static KmStatus
 mix_scores(Source *source, uint64_t *state, int first, KmTable *table)
 {
 	int			nnum = source->fit->space.nnum;
-	int			n = source->nrows < MIX_ROWS ? source->nrows : MIX_ROWS;
+	int			n = source->mixed;
 
 	for (int i = 0; i < table->nrows; i++)
 	{
-		double	   *sums = source->fitted;
+		double	   *sums = source->scratch;
 		uint64_t	bits = 0;
 
 		for (int j = 0; j < n; j++)
@@ -527,8 +540,8 @@ make_column(Source *source, uint64_t *state, int slot, KmTable *table)
 	KM_TRY(sort_order(source, source->keys, n));
 	for (int i = 0; i <= n; i++)
 	{
-		source->fitted[i] = -km_log(km_uniform(next_hash(state)));
-		total += source->fitted[i];
+		source->scratch[i] = -km_log(km_uniform(next_hash(state)));
+		total += source->scratch[i];
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -536,7 +549,7 @@ make_column(Source *source, uint64_t *state, int slot, KmTable *table)
 		const Point *b;
 		double		x;
 
-		at += source->fitted[i] / total;
+		at += source->scratch[i] / total;
 		while (p < column->n - 1 && column->points[p + 1].share <= at)
 			p++;
 		a = &column->points[p];
@@ -623,8 +636,8 @@ make_reference(Source *source, int which, int nrows, KmSample *sample)
 	const KmFit *fit = source->fit;
 	uint64_t	state = km_mix(fit->options.seed + km_mix((uint64_t) which));
 	KmTable		layout = fit->sample.table;
-	int			n = source->nrows < MIX_ROWS ? source->nrows : MIX_ROWS;
-	int			first = (int) ((int64_t) which * MIX_ROWS % source->nrows);
+	int			n = source->mixed;
+	int			first = (int) ((int64_t) which * source->mixed % source->nrows);
 	double		total = 0;
 
 	memset(sample, 0, sizeof(*sample));

@@ -78,6 +78,13 @@ test_drop(void)
 typedef void (*Make) (uint64_t *state, double *row);
 
 static void
+make_wide(uint64_t *state, double *row)
+{
+	for (int f = 0; f < DATA_FEATURES; f++)
+		row[f] = random_share(state);
+}
+
+static void
 make_square(uint64_t *state, double *row)
 {
 	row[0] = random_share(state);
@@ -196,6 +203,7 @@ static const Scene scenes[] = {
 	{"flags that are independent", make_flags, 600, 5, 1, 8, 0, 0},
 	{"thirty uniform rows", make_square, 30, 2, 1, 8, 0, 0},
 	{"ten uniform rows", make_square, 10, 2, 1, 12, 0, 0},
+	{"more columns than rows", make_wide, 5, DATA_FEATURES, 1, 4, 0, 0},
 	{"ten numbers in a row", make_steps, 10, 1, 1, 12, 0, 0},
 	{"five answers", make_answers, 300, 1, 1, 8, 5, 0},
 	{"four corners", make_corners, 600, 2, 1, 8, 4, 0},
