@@ -378,10 +378,11 @@ static void
 free_source(Source *source)
 {
 	const KmHost *host = source->fit->host;
+	const KmSpace *space = &source->fit->space;
 
-	for (int s = 0; source->columns != NULL && s < source->fit->space.nnum; s++)
+	for (int s = 0; source->columns != NULL && s < space->nnum; s++)
 		km_free(host, source->columns[s].points);
-	for (int c = 0; source->shares != NULL && c < source->fit->space.ncat; c++)
+	for (int c = 0; source->shares != NULL && c < space->ncat; c++)
 		km_free(host, source->shares[c]);
 	km_free(host, source->columns);
 	km_free(host, source->shares);
@@ -637,7 +638,7 @@ make_reference(Source *source, int which, int nrows, KmSample *sample)
 	uint64_t	state = km_mix(fit->options.seed + km_mix((uint64_t) which));
 	KmTable		layout = fit->sample.table;
 	int			n = source->mixed;
-	int			first = (int) ((int64_t) which * source->mixed % source->nrows);
+	int			first = which * source->mixed % source->nrows;
 	double		total = 0;
 
 	memset(sample, 0, sizeof(*sample));

@@ -54,7 +54,7 @@ typedef struct Elbow
 	KmSolution **solutions;
 	ElbowPoint *points;
 	KmKnee		knee;
-	int			best;			/* highest silhouette, the lowest k; -1: none */
+	int			best;			/* highest silhouette; -1: none */
 	int64		sampled;		/* rows that silhouettes come from */
 	instr_time	started;
 } Elbow;
