@@ -157,8 +157,20 @@ export PG_CONFIG=$root$bindir/pg_config
 # ---- the source tree, and who may use all this ----
 
 mkdir "$work/kseg" "$work/tmp"
-tar -C "$source" --exclude=./.git --exclude=./tmp_check -cf - . |
-	tar -C "$work/kseg" -xf - || exit 1
+modules=test/plots/node_modules
+tar -C "$source" --exclude=./.git --exclude=./tmp_check \
+	--exclude="./$modules" -cf - . | tar -C "$work/kseg" -xf - || exit 1
+# The libraries that draw pictures are many files: a link will do, unless the
+# clone is closed to the server's user.
+if [ -d "$source/$modules" ]
+then
+	if as_user ls "$source/$modules/vega" >/dev/null 2>&1
+	then
+		ln -s "$source/$modules" "$work/kseg/$modules"
+	else
+		cp -r "$source/$modules" "$work/kseg/$modules"
+	fi
+fi
 # Real data that some tests use when a developer has them beside the source.
 if [ -d "$source/../shared/data" ]
 then

@@ -1,10 +1,15 @@
 #!/bin/bash
 #
-# setup.sh build|test
+# setup.sh build|demo|test
 #
-# Sees to it that what is needed to build and demonstrate kseg (build), or to
-# test it too (test), is there; installs from Debian's packages what is not,
-# without a question.  When nothing is missing it does nothing, at once.
+# Sees to it that what is needed to build kseg (build), to demonstrate it too
+# (demo), or to test it too (test), is there; installs from Debian's packages
+# what is not, without a question.  When nothing is missing it does nothing, at
+# once.
+#
+# What draws pictures is wanted, not needed: Node.js with the libraries that
+# test/plots/package-lock.json names, from npm, and for tests Chromium.  Where it
+# cannot be had, the tour and the tests go on without it, and say so.
 #
 # Servers that are there stay as they are: only missing packages are named to
 # apt, and the packages' scripts may neither make a cluster nor start, stop or
@@ -75,6 +80,23 @@ import importlib.util, sys
 sys.exit(importlib.util.find_spec("sklearn") is None)' 2>/dev/null
 }
 
+has_node()
+{
+	command -v npm >/dev/null && node -e '
+process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null
+}
+
+has_browser()
+{
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null
+}
+
+# The lock file that was installed is kept beside what it names.
+has_modules()
+{
+	cmp -s test/plots/package-lock.json test/plots/node_modules/.installed
+}
+
 # The version to install: what pg_config stands for, else that of a server
 # that is there, else the newest that apt has.
 choose_major()
@@ -116,21 +138,44 @@ then
 		packages+=(python3 python3-sklearn)
 	fi
 fi
-[ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ] || exit 0
+wanted=()
+if [ "$goal" != build ]
+then
+	has_node || wanted+=(nodejs npm)
+	[ "$goal" != test ] || has_browser || wanted+=(chromium)
+fi
 
 # ---- installing it ----
 
-command -v apt-get >/dev/null ||
-	fail "Missing: ${needs_server:+PostgreSQL 15 to 18 with server headers} ${packages[*]}" \
-		"This is no Debian; please install it by hand."
-
 as_root=()
-if [ "$(id -u)" != 0 ]
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+
+# What keeps packages from being installed, if anything does.
+obstacle()
+{
+	if ! command -v apt-get >/dev/null
+	then
+		echo "This is no Debian; please install it by hand."
+	elif [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null
+	then
+		echo "Please run once, as root or with sudo: make setup"
+	fi
+}
+
+if [ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ]
 then
-	sudo -n true 2>/dev/null ||
-		fail "Packages have to be installed. Please run once, as root or with sudo:" \
-			"  make setup"
-	as_root=(sudo -n)
+	reason=$(obstacle)
+	[ -z "$reason" ] ||
+		fail "Missing: ${needs_server:+PostgreSQL 15 to 18 with server headers }${packages[*]}" \
+			"$reason"
+elif [ ${#wanted[@]} -gt 0 ]
+then
+	reason=$(obstacle)
+	if [ -n "$reason" ]
+	then
+		echo "Missing, for pictures: ${wanted[*]}. $reason"
+		wanted=()
+	fi
 fi
 
 scratch=$(mktemp -d) || exit 1
@@ -167,25 +212,64 @@ apt()
 		"$@" </dev/null >>"$scratch/log" 2>&1
 }
 
-echo "Installing from Debian's packages what is missing; this can take minutes."
+install_packages()
+{
+	local version
 
-# A source that cannot be reached need not be the one we need.
-apt update || echo "apt-get update failed; trying with what is known"
+	# A source that cannot be reached need not be the one we need.
+	echo "Installing from Debian's packages what is missing; this can take minutes."
+	apt update || echo "apt-get update failed; trying with what is known"
 
-if [ -n "$needs_server" ]
+	if [ -n "$needs_server" ]
+	then
+		version=$(choose_major "$(major)")
+		[ -n "$version" ] ||
+			fail "$(tail -n 20 "$scratch/log")" \
+				"apt has no postgresql-server-dev-15 (nor 16, 17, 18)."
+		[ -x "/usr/lib/postgresql/$version/bin/postgres" ] ||
+			packages+=("postgresql-$version")
+		packages+=("postgresql-server-dev-$version")
+	fi
+
+	if [ ${#packages[@]} -gt 0 ]
+	then
+		echo "  ${packages[*]}"
+		apt install --no-install-recommends --no-upgrade "${packages[@]}" ||
+			fail "$(tail -n 30 "$scratch/log")" \
+				"apt-get could not install ${packages[*]}"
+	fi
+	if [ ${#wanted[@]} -gt 0 ]
+	then
+		echo "  ${wanted[*]}"
+		apt install --no-install-recommends --no-upgrade "${wanted[@]}" ||
+			echo "apt-get could not install ${wanted[*]}; going on without"
+	fi
+
+	has_server || fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
+	has_compiler || fail "gcc is still missing"
+}
+
+# What root installs in somebody's clone is handed to its owner.
+install_modules()
+{
+	echo "Installing from npm the libraries that draw pictures."
+	if (cd test/plots && timeout 300 npm ci --fetch-retries=1 \
+		--fetch-timeout=30000 </dev/null >>"$scratch/log" 2>&1)
+	then
+		cp test/plots/package-lock.json test/plots/node_modules/.installed
+	else
+		tail -n 5 "$scratch/log"
+		echo "npm could not install them; going on without"
+	fi
+	[ "$(id -u)" != 0 ] || [ ! -d test/plots/node_modules ] ||
+		chown -R --reference=Makefile test/plots/node_modules
+}
+
+if [ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ]
 then
-	version=$(choose_major "$(major)")
-	[ -n "$version" ] ||
-		fail "$(tail -n 20 "$scratch/log")" \
-			"apt has no postgresql-server-dev-15 (nor 16, 17, 18)."
-	[ -x "/usr/lib/postgresql/$version/bin/postgres" ] ||
-		packages+=("postgresql-$version")
-	packages+=("postgresql-server-dev-$version")
+	install_packages
 fi
-
-echo "  ${packages[*]}"
-apt install --no-install-recommends --no-upgrade "${packages[@]}" ||
-	fail "$(tail -n 30 "$scratch/log")" "apt-get could not install ${packages[*]}"
-
-has_server || fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
-has_compiler || fail "gcc is still missing"
+if [ "$goal" != build ] && has_node && ! has_modules
+then
+	install_modules
+fi
