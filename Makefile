@@ -95,10 +95,16 @@ built = $(OBJS) $(OBJS:.o=.d) $(flags) kseg.so $(script)
 setup:
 	@test/setup.sh test
 
+# The tour's page of pictures outlives its server.  It is opened here, since
+# the server's user may not write into the clone.
+demo_page = test/demo/pictures.html
+
 demo:
-	@test/setup.sh build
+	@test/setup.sh demo
 	+@$(make_quietly) all && { $(give_away) $(built); }
-	@test/server.sh test/demo/run.sh
+	@KSEG_DEMO_PAGE='$(CURDIR)/$(demo_page)' test/server.sh test/demo/run.sh \
+		3>$(demo_page) || { rm -f $(demo_page); exit 1; }
+	@$(give_away) $(demo_page)
 
 test:
 	@test/setup.sh test

@@ -411,24 +411,28 @@ CREATE FUNCTION kseg_plot_rows(
 RETURNS SETOF record
 LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000 ROWS 50
 BEGIN ATOMIC
+	-- The features that tell the segments apart best come first.
 	SELECT segment, format('%s: %s', segment, label), size, share,
-		min(i) OVER (PARTITION BY feature), feature, z, index_100,
+		dense_rank() OVER (ORDER BY spread DESC NULLS LAST, feature),
+		feature, z, index_100,
 		CASE WHEN top_value IS NULL THEN kseg_plot_value(mean, kind)
 			ELSE concat(round(100 * mean) || '% ', top_value) END,
 		CASE WHEN top_value IS NULL THEN kseg_plot_value(overall_mean, kind)
 			ELSE round(100 * overall_mean) || '%' END,
 		concat_ws(', ', kseg_plot_value(p25, kind),
 			kseg_plot_value(median, kind), kseg_plot_value(p75, kind))
-	FROM ROWS FROM (jsonb_to_recordset(profile) AS (
-		segment integer, label text, size bigint, share double precision,
-		feature text, top_value text, mean double precision,
-		overall_mean double precision, index_100 double precision,
-		z double precision, median double precision, p25 double precision,
-		p75 double precision, kind text)) WITH ORDINALITY
-		AS p (segment, label, size, share, feature, top_value, mean,
-			overall_mean, index_100, z, median, p25, p75, kind, i)
-	WHERE segment IS NOT NULL AND feature IS NOT NULL
-	ORDER BY 5, 6, 1;
+	FROM (SELECT *, sum(coalesce(share, 1) * z * z)
+				OVER (PARTITION BY feature ORDER BY segment
+					ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+				AS spread
+		FROM jsonb_to_recordset(profile) AS p (segment integer, label text,
+			size bigint, share double precision, feature text, top_value text,
+			mean double precision, overall_mean double precision,
+			index_100 double precision, z double precision,
+			median double precision, p25 double precision,
+			p75 double precision, kind text)
+		WHERE segment IS NOT NULL AND feature IS NOT NULL) AS p
+	ORDER BY 5, 1;
 END;
 
 COMMENT ON FUNCTION kseg_plot_rows(jsonb) IS
@@ -626,7 +630,8 @@ BEGIN ATOMIC
 		coalesce(picture, '') || '</svg>';
 END;
 
-COMMENT ON FUNCTION kseg_svg_frame(integer, integer, text, text[], text, text) IS
+COMMENT ON FUNCTION
+	kseg_svg_frame(integer, integer, text, text[], text, text) IS
 	'part of kseg_svg_...: a picture with its title and description';
 
 CREATE FUNCTION kseg_svg_elbow(elbow jsonb)
@@ -708,8 +713,8 @@ BEGIN ATOMIC
 		FROM panels AS p WHERE panel = 'inertia'
 		UNION ALL
 		SELECT 3, panel, place, format('<rect x="%s" y="%s" width="%s" '
-			'height="%s" fill="%s"/>', x - width / 2, least(y, zero), width,
-			abs(y - zero), CASE WHEN is_found THEN '#D55E00' ELSE '#9CC7E0' END)
+			'height="%s" fill="%s"/>', round(x - width / 2, 1),
+			least(y, zero), width, abs(y - zero), CASE WHEN is_found THEN '#D55E00' ELSE '#9CC7E0' END)
 		FROM marks WHERE panel = 'silhouette' AND value IS NOT NULL
 		UNION ALL
 		SELECT 4, panel, place, format('<text x="%s" y="%s" '
@@ -741,11 +746,10 @@ BEGIN ATOMIC
 		(SELECT coalesce(max(bottom) + CASE count(*) WHEN 1 THEN 56 ELSE 36 END,
 			110) FROM panels),
 		'How many segments?', findings,
-		(SELECT concat(array_to_string(findings, ' '), ' ', string_agg(format(
-				'%s segments: inertia %s', k,
-				coalesce(kseg_plot_number(inertia), 'unknown')) ||
-				coalesce(format(', silhouette %s',
-					round(silhouette::numeric, 2)), ''), '; ' ORDER BY k))
+		(SELECT concat(array_to_string(findings, ' '), ' ', string_agg(concat(
+				'k = ', k, ': inertia ', coalesce(kseg_plot_number(inertia),
+				'unknown'), ', silhouette ' || round(silhouette::numeric, 2)),
+				'; ' ORDER BY k))
 			FROM e),
 		(SELECT string_agg(element || E'\n', '' ORDER BY layer, panel, place)
 			FROM drawn))

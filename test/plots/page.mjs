@@ -2,7 +2,7 @@
 //
 // One page that needs nothing but itself: the libraries and the pictures stand
 // in it, and its policy forbids it to ask the network for anything.  A file is a
-// specification (.json) or a drawing (.svg); the pictures come in that order.
+// specification (.json) or a drawing (.svg); drawings come last.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -17,11 +17,13 @@ const escape = text => text.replace(/[&<>"]/g,
 const inScript = code => code.replace(/<(?=\/script|script|!--)/gi, '\\x3C');
 const inJson = text => text.replace(/</g, '\\u003c');
 
+const isDrawing = file => extname(file) === '.svg';
+
 function figure(file) {
 	const name = escape(basename(file, extname(file)));
 	const text = readFileSync(file, 'utf8');
 
-	if (extname(file) === '.svg')
+	if (isDrawing(file))
 		return `<figure>${text}</figure>`;
 	return `<figure id="${name}"></figure>
 <script type="application/json" data-for="${name}">${inJson(text)}</script>`;
@@ -61,7 +63,9 @@ svg { max-width: 100% }
 </head>
 <body>
 <h1>${escape(title)}</h1>
-${files.map(figure).join('\n')}
+${files.filter(file => !isDrawing(file)).map(figure).join('\n')}
+${files.some(isDrawing) ? '<h2>As SVG text, for e-mail</h2>' : ''}
+${files.filter(isDrawing).map(figure).join('\n')}
 <script>${['vega', 'vega-lite', 'vega-embed'].map(library).map(inScript).join('\n')}</script>
 <script>(${inScript(drawAll.toString())})();</script>
 </body>
