@@ -135,7 +135,9 @@ BEGIN ATOMIC
 					format('The elbow is at %s: more segments than that lower '
 						'the inertia little.', min(k) FILTER (WHERE is_knee))
 				WHEN count(inertia) > 2 THEN
-					'There is no elbow: the inertia falls evenly.' END,
+					format('There is no elbow between %s and %s.', min(k),
+						max(k) FILTER (WHERE inertia IS NOT NULL))
+				END,
 			CASE WHEN bool_or(is_best_silhouette) THEN
 				format('The silhouette is best at %s (%s).',
 					min(k) FILTER (WHERE is_best_silhouette),
@@ -215,7 +217,8 @@ BEGIN ATOMIC
 					"mark": {"type": "point", "filled": true, "opacity": 1,
 						"size": 70, "color": "#0072B2"},
 					"encoding": {"y": {"field": "inertia",
-						"type": "quantitative"}}}'::jsonb,
+						"type": "quantitative"}}}'::jsonb) ||
+				CASE WHEN f.knee IS NULL THEN '[]' ELSE jsonb_build_array(
 				'{"transform": [{"filter": "datum.is_knee"}],
 					"mark": {"type": "rule", "color": "#D55E00",
 						"strokeDash": [6, 4], "strokeWidth": 1.5}}'::jsonb,
@@ -233,7 +236,7 @@ BEGIN ATOMIC
 					'encoding', jsonb_build_object(
 						'y', '{"value": 2}'::jsonb,
 						'text', jsonb_build_object('value',
-							format('elbow at %s', f.knee)))))),
+							format('elbow at %s', f.knee))))) END),
 			(2, has_silhouette,
 				'Silhouette: how clearly rows belong to their segment (1 at best)',
 				20, 130, NULL, '[
@@ -245,7 +248,8 @@ BEGIN ATOMIC
 								"tickCount": 4, "format": ".2~f"}},
 						"color": {"value": "#9CC7E0", "condition": {
 							"test": "datum.is_best_silhouette",
-							"value": "#D55E00"}}}},
+							"value": "#D55E00"}}}}]' ||
+				CASE WHEN f.best IS NULL THEN '[]' ELSE '[
 				{"transform": [{"filter": "datum.is_best_silhouette"},
 						{"calculate": "max(datum.silhouette, 0)", "as": "end"}],
 					"mark": {"type": "text", "dy": -9, "fontSize": 14,
@@ -253,14 +257,14 @@ BEGIN ATOMIC
 					"encoding": {
 						"y": {"field": "end", "type": "quantitative"},
 						"text": {"field": "silhouette", "format": ".2f"}}}
-				]'::jsonb),
+				]'::jsonb END),
 			(3, has_stability,
 				'Stability: how alike fits of half of the rows are (1 at best)',
 				10, 90, NULL, '[
 				{"name": "stability",
 					"mark": {"type": "bar", "color": "#7FCDB5"},
 					"encoding": {"y": {"field": "stability",
-						"type": "quantitative",
+						"type": "quantitative", "scale": {"domainMax": 1},
 						"axis": {"title": null, "minExtent": 50, "tickCount": 4,
 							"format": ".1~f"}}}}
 				]')

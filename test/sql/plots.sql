@@ -15,11 +15,11 @@ FROM generate_series(1, 60) AS i;
 CREATE TABLE plot_model AS
 SELECT kseg_fit('SELECT age, income, since, plan FROM plot_customer', 3) AS model;
 CREATE TABLE plot_elbow AS
-SELECT * FROM kseg_elbow('SELECT age, income FROM plot_customer', 1, 6);
+SELECT * FROM kseg_elbow('SELECT age FROM plot_customer', 1, 6);
 
 -- what all have
 CREATE TABLE plot AS
-SELECT 'elbow' AS name, kseg_plot_elbow('SELECT age, income FROM plot_customer', 1, 6) AS spec
+SELECT 'elbow' AS name, kseg_plot_elbow('SELECT age FROM plot_customer', 1, 6) AS spec
 UNION ALL SELECT 'scatter', kseg_plot_scatter(model, 'TABLE plot_customer', 'id') FROM plot_model
 UNION ALL SELECT 'profile', kseg_plot_profile(model) FROM plot_model
 UNION ALL SELECT 'profile of a query', kseg_plot_profile(model, 'TABLE plot_customer') FROM plot_model
@@ -32,9 +32,11 @@ FROM plot;
 
 SELECT count(*) AS rows, bool_and(d.inertia = e.inertia) AS inertia,
 	bool_and(d.is_knee = e.is_knee) AS knee,
-	bool_and(d.smallest_share = e.smallest_share) AS smallest
+	bool_and(d.silhouette IS NOT DISTINCT FROM e.silhouette) AS silhouette,
+	bool_and(d.stability IS NOT DISTINCT FROM e.stability) AS stability,
+	bool_and(d.note IS NOT DISTINCT FROM e.note) AS note
 FROM plot, json_to_recordset(spec #> '{data,values}') AS d
-	(k int, inertia float8, smallest_share float8, is_knee bool)
+	(k int, inertia float8, silhouette float8, stability float8, is_knee bool, note text)
 	JOIN plot_elbow AS e USING (k)
 WHERE name = 'elbow';
 SELECT count(*) AS rows, count(DISTINCT key) AS keys, bool_and(d.segment = p.segment) AS segment,
@@ -65,7 +67,7 @@ WHERE plot.name = 'sizes' ORDER BY segment;
 -- ---- what was stored or filtered can be drawn too ----
 
 SELECT kseg_plot_elbow(jsonb_agg(e))::jsonb = (SELECT spec::jsonb FROM plot WHERE name = 'elbow') AS same
-FROM kseg_elbow('SELECT age, income FROM plot_customer', 1, 6) AS e;
+FROM kseg_elbow('SELECT age FROM plot_customer', 1, 6) AS e;
 SELECT json_array_length(kseg_plot_profile(jsonb_agg(p)) #> '{data,values}') AS rows
 FROM plot_model, kseg_profile(model) AS p WHERE feature <> 'plan';
 
@@ -100,8 +102,8 @@ SELECT kseg_svg_profile('[{"segment": 1, "label": "<b>&\"''", "size": 1500, "sha
 	{"segment": 2, "label": "a label that is longer than what can stand above a panel", "size": 500, "share": 0.25, "feature": "a\u0001<b", "mean": 0.0012345, "z": -1},
 	{"segment": 2, "label": "a label that is longer than what can stand above a panel", "size": 500, "share": 0.25, "feature": "a feature with a long name", "mean": null, "z": 2}]'::jsonb);
 \pset format aligned
-SELECT kseg_svg_elbow('SELECT age, income FROM plot_customer', 1, 6) = kseg_svg_elbow(jsonb_agg(e)) AS same
-FROM kseg_elbow('SELECT age, income FROM plot_customer', 1, 6) AS e;
+SELECT kseg_svg_elbow('SELECT age FROM plot_customer', 1, 6) = kseg_svg_elbow(jsonb_agg(e)) AS same
+FROM kseg_elbow('SELECT age FROM plot_customer', 1, 6) AS e;
 SELECT (length(svg) - length(replace(svg, '<rect', ''))) / 5 AS bars_and_ground, svg ~ '2024-04-10' AS has_date
 FROM plot_model, kseg_svg_profile(model) AS svg;
 SELECT kseg_svg_profile(model, 'SELECT age, income, since, plan FROM plot_customer') LIKE '<svg %</svg>' AS is_svg

@@ -71,8 +71,13 @@ my $features = q{
 
 $node->safe_psql('postgres', qq{
 	CREATE EXTENSION kseg;
-	CREATE TABLE elbow AS SELECT 1 AS id, jsonb_agg(e) AS e FROM kseg_elbow(\$q\$$features\$q\$) AS e;
-	INSERT INTO elbow SELECT 2, jsonb_agg(e) FROM kseg_elbow('SELECT i / 9 AS x FROM generate_series(1, 36) AS i') AS e;
+	CREATE TABLE elbow (name text, e jsonb);
+	INSERT INTO elbow
+	SELECT name, e FROM (VALUES
+		('elbow', 'SELECT age, annual_income, spending_score FROM customers'),
+		('no_elbow', 'SELECT hashint4(i) AS x FROM generate_series(1, 500) AS i'),
+		('few_rows', 'SELECT i / 9 AS x FROM generate_series(1, 36) AS i')) AS v (name, query),
+		LATERAL (SELECT jsonb_agg(e) AS e FROM kseg_elbow(query) AS e) AS e;
 	CREATE TABLE model (name text, model kseg_model);
 	INSERT INTO model SELECT 'k' || k, kseg_fit(\$q\$$features\$q\$, k) FROM unnest('{1,5,20}'::int[]) AS k;
 	INSERT INTO model SELECT 'hostile', kseg_fit(\$q\$SELECT * FROM ($hostile) AS h\$q\$, 4, '{"weights": {"key": 0.0001}}');
@@ -80,12 +85,14 @@ $node->safe_psql('postgres', qq{
 
 # name => picture, and the marks that its layers should have
 my %pictures = (
-	elbow => [ 'kseg_plot_elbow(e) FROM elbow WHERE id = 1', q{
-		SELECT jsonb_build_object('inertia', count(inertia),
-			'knee', count(*) FILTER (WHERE is_knee))
-		FROM elbow, jsonb_to_recordset(e) AS x (inertia float8, is_knee bool) WHERE id = 1} ],
-	unsupported => [ 'kseg_plot_elbow(e) FROM elbow WHERE id = 2',
-		q{SELECT '{"inertia": 5, "knee": 1}'} ],
+	(map { ($_ => [ "kseg_plot_elbow(e) FROM elbow WHERE name = '$_'", qq{
+		SELECT jsonb_strip_nulls(jsonb_build_object('inertia', count(inertia),
+			'knee', nullif(count(*) FILTER (WHERE is_knee), 0),
+			'silhouette', nullif(count(silhouette), 0),
+			'stability', nullif(count(stability), 0)))
+		FROM elbow, jsonb_to_recordset(e) AS x
+			(inertia float8, silhouette float8, stability float8, is_knee bool)
+		WHERE name = '$_'} ]) } 'elbow', 'no_elbow', 'few_rows'),
 	evidence => [ q{kseg_plot_elbow('[
 		{"k": 2, "inertia": 9e4, "silhouette": -0.1, "stability": 0.9, "note": "</script>"},
 		{"k": 3, "inertia": 10, "silhouette": 0.5, "stability": 0.99, "is_knee": true},
@@ -147,7 +154,7 @@ is(join(' ', keys %pictures), '', 'all pictures were drawn');
 
 $node->safe_psql('postgres', q{
 	CREATE TABLE drawing AS
-	SELECT 'svg_elbow_' || id AS name, kseg_svg_elbow(e) AS svg FROM elbow
+	SELECT 'svg_' || name AS name, kseg_svg_elbow(e) AS svg FROM elbow
 	UNION ALL SELECT 'svg_profile_' || name, kseg_svg_profile(model) FROM model
 	UNION ALL SELECT 'svg_profile_nothing', kseg_svg_profile('[]'::jsonb)
 	UNION ALL SELECT 'svg_elbow_nothing', kseg_svg_elbow('[]'::jsonb)
