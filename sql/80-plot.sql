@@ -44,7 +44,7 @@ BEGIN ATOMIC
 			"legend": {
 				"labelFontSize": 13, "labelColor": "#333",
 				"titleFontSize": 13, "titleColor": "#333",
-				"titleFontWeight": "normal", "labelLimit": 330,
+				"titleFontWeight": "normal", "labelLimit": 420,
 				"rowPadding": 4, "symbolSize": 110, "symbolLimit": 60
 			},
 			"text": {"fontSize": 13, "color": "#222"}
