@@ -69,8 +69,10 @@ BEGIN ATOMIC
 				SELECT jsonb_agg(looks -> (CASE channel WHEN 'color' THEN i % 8
 					ELSE i / 8 % jsonb_array_length(looks) END) ORDER BY i)
 				FROM generate_series(0, cardinality(names) - 1) AS i), '[]')),
-		'legend', jsonb_build_object(
-			'columns', 1 + (coalesce(cardinality(names), 0) - 1) / 25)))
+		-- beyond what a legend can show, numbers must do
+		'legend', CASE WHEN coalesce(cardinality(names), 0) <= 60 THEN
+			jsonb_build_object('columns',
+				1 + (coalesce(cardinality(names), 0) - 1) / 25) END))
 	FROM (VALUES
 		('color', '["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
 			"#56B4E9", "#222222", "#999999"]'::jsonb),
@@ -473,7 +475,8 @@ BEGIN ATOMIC
 					"format": "+.2f"},
 				{"field": "quartiles"}]'::jsonb AS tooltip,
 			kseg_plot_segments(array_agg(name ORDER BY segment)) AS looks,
-			count(*) <= 8 AS is_one
+			count(*) <= 8 AS is_one,
+			(SELECT max(place) FROM p) AS places
 		FROM s
 	)
 	SELECT kseg_plot_spec('What sets the segments apart',
@@ -482,7 +485,9 @@ BEGIN ATOMIC
 		-- A line for each segment in one panel; more than eight cannot be told
 		-- apart, and get a panel each.
 		CASE WHEN is_one THEN jsonb_build_object(
-			'width', 460, 'height', '{"step": 34}'::jsonb,
+			'width', 460,
+			'height', jsonb_build_object('step', CASE WHEN places > 15 THEN 22
+				ELSE 34 END),
 			'layer', jsonb_build_array(average,
 				jsonb_build_object(
 					'mark', '{"type": "line", "strokeWidth": 2}'::jsonb,

@@ -22,7 +22,7 @@ const browser = spawn(program, [
 	'about:blank',
 ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
 
-const watchdog = setTimeout(() => giveUp('the browser took too long'), 60000);
+const watchdog = setTimeout(() => giveUp('the browser took too long'), 120000);
 browser.on('error', error => giveUp(String(error)));
 browser.on('exit', status => giveUp(`the browser ended with status ${status}`));
 

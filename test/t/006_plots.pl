@@ -79,7 +79,7 @@ $node->safe_psql('postgres', qq{
 		('few_rows', 'SELECT i / 9 AS x FROM generate_series(1, 36) AS i')) AS v (name, query),
 		LATERAL (SELECT jsonb_agg(e) AS e FROM kseg_elbow(query) AS e) AS e;
 	CREATE TABLE model (name text, model kseg_model);
-	INSERT INTO model SELECT 'k' || k, kseg_fit(\$q\$$features\$q\$, k) FROM unnest('{1,5,20}'::int[]) AS k;
+	INSERT INTO model SELECT 'k' || k, kseg_fit(\$q\$$features\$q\$, k) FROM unnest('{1,5,20,70}'::int[]) AS k;
 	INSERT INTO model SELECT 'hostile', kseg_fit(\$q\$SELECT * FROM ($hostile) AS h\$q\$, 4, '{"weights": {"key": 0.0001}}');
 });
 
@@ -104,7 +104,7 @@ my %pictures = (
 		FROM model WHERE name = 'k5'}, q{SELECT '{"rows": 0, "centers": 0}'} ],
 );
 my $profiled = q{SELECT jsonb_build_object('profile', count(z)) FROM model, };
-foreach my $name ('k1', 'k5', 'k20', 'hostile')
+foreach my $name ('k1', 'k5', 'k20', 'k70', 'hostile')
 {
 	my $query = $name eq 'hostile' ? $hostile : $customers;
 	my $key = $name eq 'hostile' ? 'key' : 'customer_id';
