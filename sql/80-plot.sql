@@ -187,18 +187,21 @@ BEGIN ATOMIC
 			'encoding', jsonb_build_object(
 				'x', '{"field": "k", "type": "ordinal"}' ||
 					jsonb_build_object('title', axis_title,
-						'scale', jsonb_build_object('domain', coalesce(ks, '[]')),
-						'axis', '{"labelAngle": 0, "labelOverlap": true}'::jsonb),
+						'scale', jsonb_build_object('domain',
+							coalesce(ks, '[]')),
+						'axis', '{"labelAngle": 0,
+							"labelOverlap": true}'::jsonb),
 				'tooltip', '[
 					{"field": "k", "title": "segments"},
 					{"field": "inertia", "format": ",.4~r"},
 					{"field": "explained", "format": ".1%"},
-					{"field": "drop_pct", "title": "drop in %", "format": ".1f"},
+					{"field": "drop_pct", "title": "drop in %",
+						"format": ".1f"},
 					{"field": "silhouette", "format": ".3f"},
 					{"field": "davies_bouldin", "title": "Davies-Bouldin",
 						"format": ".3f"},
-					{"field": "calinski_harabasz", "title": "Calinski-Harabasz",
-						"format": ",.4~r"},
+					{"field": "calinski_harabasz",
+						"title": "Calinski-Harabasz", "format": ",.4~r"},
 					{"field": "stability", "format": ".2f"},
 					{"field": "smallest_share", "title": "smallest segment",
 						"format": ".1%"},
@@ -214,7 +217,8 @@ BEGIN ATOMIC
 						'axis', jsonb_build_object('title', NULL,
 							'minExtent', 50, 'tickCount', 5, 'format',
 							CASE WHEN top > 1e15 THEN '.1e'
-								WHEN top >= 1000 THEN '~s' ELSE ',.3~r' END)))),
+								WHEN top >= 1000 THEN '~s'
+								ELSE ',.3~r' END)))),
 				'{"name": "inertia",
 					"mark": {"type": "point", "filled": true, "opacity": 1,
 						"size": 70, "color": "#0072B2"},
@@ -231,16 +235,18 @@ BEGIN ATOMIC
 						"type": "quantitative"}}}'::jsonb,
 				jsonb_build_object(
 					'transform', '[{"filter": "datum.is_knee"}]'::jsonb,
-					'mark', '{"type": "text", "baseline": "top", "fontSize": 14,
-						"fontWeight": "bold", "color": "#B34700"}' ||
-						CASE WHEN is_far THEN '{"align": "right", "dx": -8}'::jsonb
+					'mark', '{"type": "text", "baseline": "top",
+						"fontSize": 14, "fontWeight": "bold",
+						"color": "#B34700"}' || CASE WHEN is_far
+							THEN '{"align": "right", "dx": -8}'::jsonb
 							ELSE '{"align": "left", "dx": 8}' END,
 					'encoding', jsonb_build_object(
 						'y', '{"value": 2}'::jsonb,
 						'text', jsonb_build_object('value',
 							format('elbow at %s', f.knee))))) END),
 			(2, has_silhouette,
-				'Silhouette: how clearly rows belong to their segment (1 at best)',
+				'Silhouette: how clearly rows belong to their segment '
+				'(1 at best)',
 				20, 130, NULL, '[
 				{"name": "silhouette",
 					"mark": "bar",
@@ -253,7 +259,8 @@ BEGIN ATOMIC
 							"value": "#D55E00"}}}}]' ||
 				CASE WHEN f.best IS NULL THEN '[]' ELSE '[
 				{"transform": [{"filter": "datum.is_best_silhouette"},
-						{"calculate": "max(datum.silhouette, 0)", "as": "end"}],
+						{"calculate": "max(datum.silhouette, 0)",
+							"as": "end"}],
 					"mark": {"type": "text", "dy": -9, "fontSize": 14,
 						"fontWeight": "bold", "color": "#B34700"},
 					"encoding": {
@@ -261,14 +268,15 @@ BEGIN ATOMIC
 						"text": {"field": "silhouette", "format": ".2f"}}}
 				]'::jsonb END),
 			(3, has_stability,
-				'Stability: how alike fits of half of the rows are (1 at best)',
+				'Stability: how alike fits of half of the rows are '
+				'(1 at best)',
 				10, 90, NULL, '[
 				{"name": "stability",
 					"mark": {"type": "bar", "color": "#7FCDB5"},
 					"encoding": {"y": {"field": "stability",
 						"type": "quantitative", "scale": {"domainMax": 1},
-						"axis": {"title": null, "minExtent": 50, "tickCount": 4,
-							"format": ".1~f"}}}}
+						"axis": {"title": null, "minExtent": 50,
+							"tickCount": 4, "format": ".1~f"}}}}
 				]')
 			) AS p (place, is_shown, title, space, height, axis_title, layer)
 		WHERE is_shown
@@ -332,7 +340,8 @@ BEGIN ATOMIC
 	axes AS (
 		SELECT jsonb_object_agg(field, jsonb_build_object(
 			'field', field, 'type', 'quantitative',
-			'title', concat(name, ' (' || round(100 * explained * part) || '%)'),
+			'title', concat(name,
+				' (' || round(100 * explained * part) || '%)'),
 			'scale', '{"zero": false, "nice": false, "padding": 12}' ||
 				jsonb_build_object('domain', jsonb_build_array(
 					coalesce(low, -1), coalesce(high, 1))))) AS encoding
@@ -352,9 +361,10 @@ BEGIN ATOMIC
 			'layer', jsonb_build_array(
 				jsonb_build_object(
 					'name', 'rows',
-					'params', '[{"name": "picked", "bind": "legend",
-						"select": {"type": "point", "fields": ["name"]}}]'::jsonb,
-					'mark', '{"type": "point", "filled": true, "size": 26}'::jsonb,
+					'params', '[{"name": "picked", "bind": "legend", "select":
+						{"type": "point", "fields": ["name"]}}]'::jsonb,
+					'mark', '{"type": "point", "filled": true,
+						"size": 26}'::jsonb,
 					'encoding', axes.encoding || looks || '{
 						"opacity": {"value": 0.04,
 							"condition": {"param": "picked", "value": 0.7}},
@@ -458,7 +468,8 @@ BEGIN ATOMIC
 			'{"field": "z", "type": "quantitative",
 				"axis": {"title": "standard deviations from the average",
 					"tickCount": 7, "labelFlush": false,
-					"labelExpr": "datum.value ? format(datum.value, \"+~g\") : \"0\""
+					"labelExpr":
+						"datum.value ? format(datum.value, \"+~g\") : \"0\""
 				}}' || jsonb_build_object('scale', jsonb_build_object('domain',
 				jsonb_build_array((SELECT least(min(z), -1) FROM p),
 					(SELECT greatest(max(z), 1) FROM p)))) AS x,
@@ -498,9 +509,10 @@ BEGIN ATOMIC
 							{"param": "picked", "value": 0.8}}'::jsonb)),
 				jsonb_build_object(
 					'name', 'profile',
-					'params', '[{"name": "picked", "bind": "legend",
-						"select": {"type": "point", "fields": ["name"]}}]'::jsonb,
-					'mark', '{"type": "point", "filled": true, "size": 90}'::jsonb,
+					'params', '[{"name": "picked", "bind": "legend", "select":
+						{"type": "point", "fields": ["name"]}}]'::jsonb,
+					'mark', '{"type": "point", "filled": true,
+						"size": 90}'::jsonb,
 					'encoding', jsonb_build_object('x', x, 'y', y,
 						'color', looks -> 'color', 'tooltip', tooltip,
 						'opacity', '{"value": 0.08, "condition":
@@ -515,12 +527,14 @@ BEGIN ATOMIC
 				'width', 230, 'height', '{"step": 20}'::jsonb,
 				'layer', jsonb_build_array(
 					jsonb_build_object('name', 'profile',
-						'mark', '{"type": "bar", "height": {"band": 0.7}}'::jsonb,
+						'mark', '{"type": "bar",
+							"height": {"band": 0.7}}'::jsonb,
 						'encoding', jsonb_build_object('y', y,
 							'x', jsonb_set(x, '{axis,title}',
 								'"standard deviations"'),
-							'color', '{"value": "#0072B2", "condition":
-								{"test": "datum.z < 0", "value": "#E69F00"}}'::jsonb,
+							'color', '{"value": "#0072B2", "condition": {
+								"test": "datum.z < 0",
+								"value": "#E69F00"}}'::jsonb,
 							'tooltip', tooltip)),
 					average)))
 		END)
@@ -602,16 +616,19 @@ RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 10
 BEGIN ATOMIC
 	SELECT replace(replace(replace(replace(replace(
-			CASE WHEN length(t) > most THEN left(t, most - 1) || '...' ELSE t END,
+			CASE WHEN length(t) > most THEN left(t, most - 1) || '...'
+				ELSE t END,
 			'&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'),
 			'''', '&#39;')
-	FROM regexp_replace(x, '[\u0001-\u001f\u007f\ufffe\uffff]+', ' ', 'g') AS t;
+	FROM regexp_replace(x, '[\u0001-\u001f\u007f\ufffe\uffff]+', ' ', 'g')
+		AS t;
 END;
 
 COMMENT ON FUNCTION kseg_svg_text(text, integer) IS
 	'part of kseg_svg_...: text cut to a length and escaped';
 
--- The title is drawn too; the description is read aloud instead of the picture.
+-- The title is drawn too; the description is read aloud instead of the
+-- picture.
 CREATE FUNCTION kseg_svg_frame(
 	width integer,
 	height integer,
@@ -629,7 +646,8 @@ BEGIN ATOMIC
 			' fill="#222222">\n'
 			'<title>%3$s</title>\n<desc>%4$s</desc>\n'
 			'<rect width="%1$s" height="%2$s" fill="white"/>\n'
-			'<text x="20" y="32" font-size="19" font-weight="bold">%3$s</text>\n',
+			'<text x="20" y="32" font-size="19" font-weight="bold">%3$s'
+			'</text>\n',
 			width, height, kseg_svg_text(title),
 			kseg_svg_text(description, 1000000)) ||
 		coalesce((SELECT string_agg(format(
@@ -683,7 +701,8 @@ BEGIN ATOMIC
 	panels AS (
 		SELECT panel, heading, top, top + height AS bottom, step,
 			floor(low / step)::integer AS first,
-			greatest(ceil(high / step), floor(low / step) + 1)::integer AS last,
+			greatest(ceil(high / step), floor(low / step) + 1)::integer
+				AS last,
 			height / (step * (greatest(ceil(high / step),
 				floor(low / step) + 1) - floor(low / step))) AS pixels
 		FROM extents
@@ -704,9 +723,9 @@ BEGIN ATOMIC
 			'<text x="20" y="%s">%s</text>', top - 22, heading) AS element
 		FROM panels AS p
 		UNION ALL
-		SELECT 2, panel, i, format('<line x1="80" x2="620" y1="%1$s" y2="%1$s" '
-			'stroke="%2$s"/><text x="72" y="%1$s" dy="5" text-anchor="end" '
-			'font-size="13">%3$s</text>',
+		SELECT 2, panel, i, format('<line x1="80" x2="620" y1="%1$s" '
+			'y2="%1$s" stroke="%2$s"/><text x="72" y="%1$s" dy="5" '
+			'text-anchor="end" font-size="13">%3$s</text>',
 			round((bottom - pixels * step * (i - first))::numeric, 1),
 			CASE i WHEN 0 THEN '#888888' ELSE '#e4e4e4' END,
 			kseg_plot_number(i * step))
@@ -723,7 +742,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 3, panel, place, format('<rect x="%s" y="%s" width="%s" '
 			'height="%s" fill="%s"/>', round(x - width / 2, 1),
-			least(y, zero), width, abs(y - zero), CASE WHEN is_found THEN '#D55E00' ELSE '#9CC7E0' END)
+			least(y, zero), width, abs(y - zero),
+			CASE WHEN is_found THEN '#D55E00' ELSE '#9CC7E0' END)
 		FROM marks WHERE panel = 'silhouette' AND value IS NOT NULL
 		UNION ALL
 		SELECT 4, panel, place, format('<text x="%s" y="%s" '
@@ -740,8 +760,8 @@ BEGIN ATOMIC
 			CASE WHEN is_far THEN 'end' ELSE 'start' END, k)
 		FROM marks WHERE panel = 'inertia' AND is_found
 		UNION ALL
-		SELECT 6, 'inertia', 0, format('<polyline fill="none" stroke="#0072B2" '
-			'stroke-width="2" points="%s"/>',
+		SELECT 6, 'inertia', 0, format('<polyline fill="none" '
+			'stroke="#0072B2" stroke-width="2" points="%s"/>',
 			string_agg(x || ',' || y, ' ' ORDER BY place))
 		FROM marks WHERE panel = 'inertia' AND value IS NOT NULL
 		HAVING count(*) > 1
@@ -752,8 +772,8 @@ BEGIN ATOMIC
 		FROM marks WHERE panel = 'inertia' AND value IS NOT NULL
 	)
 	SELECT kseg_svg_frame(640,
-		(SELECT coalesce(max(bottom) + CASE count(*) WHEN 1 THEN 56 ELSE 36 END,
-			110) FROM panels),
+		(SELECT coalesce(max(bottom) + CASE count(*) WHEN 1 THEN 56
+			ELSE 36 END, 110) FROM panels),
 		'How many segments?', findings,
 		(SELECT concat(array_to_string(findings, ' '), ' ', string_agg(concat(
 				'k = ', k, ': inertia ', coalesce(kseg_plot_number(inertia),
