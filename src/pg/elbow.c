@@ -59,13 +59,6 @@ typedef struct Elbow
 	instr_time	started;
 } Elbow;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /* Milliseconds since the last call. */
 static double
 lap(Elbow *elbow)
@@ -102,15 +95,15 @@ fit_points(Elbow *elbow)
 		status = km_fit_run(elbow->fit, k, NULL, &solution);
 		if (status == KM_TOO_FEW_ROWS)
 			kseg_error_too_few_rows(k, km_fit_distinct(elbow->fit));
-		check_status(status);
+		kseg_check(status);
 		if (solution->k < k)
 			break;
 		elbow->solutions[elbow->nsolutions++] = solution;
 		fitted = lap(elbow);
 		/* at once, while the fit has the rows' segments at hand */
-		check_status(km_fit_quality(elbow->fit, solution,
-									&point->davies_bouldin,
-									&point->calinski_harabasz));
+		kseg_check(km_fit_quality(elbow->fit, solution,
+								  &point->davies_bouldin,
+								  &point->calinski_harabasz));
 		ereport(DEBUG1,
 				(errmsg_internal("kseg: made %d segments in %d iterations over all rows in %.1f ms, measured them in %.1f ms",
 								 k, solution->iterations, fitted,
@@ -143,15 +136,15 @@ compare_points(Elbow *elbow)
 	KmEvidence *evidence;
 	double	   *values = palloc(sizeof(double) * Max(n, 1));
 
-	check_status(km_fit_knee(elbow->fit, elbow->solutions, n, &elbow->knee));
+	kseg_check(km_fit_knee(elbow->fit, elbow->solutions, n, &elbow->knee));
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: compared with rows without groups in %.1f ms",
 							 lap(elbow))));
 
-	check_status(km_evidence_create(elbow->fit, elbow->solutions, n,
-									&evidence));
+	kseg_check(km_evidence_create(elbow->fit, elbow->solutions, n,
+								  &evidence));
 	elbow->sampled = km_evidence_rows(evidence);
-	check_status(km_evidence_silhouettes(evidence, values));
+	kseg_check(km_evidence_silhouettes(evidence, values));
 	for (int i = 0; i < n; i++)
 		elbow->points[i].silhouette = values[i];
 	elbow->best = find_best_silhouette(elbow);
@@ -159,7 +152,7 @@ compare_points(Elbow *elbow)
 			(errmsg_internal("kseg: silhouettes of " INT64_FORMAT " rows in %.1f ms",
 							 elbow->sampled, lap(elbow))));
 
-	check_status(km_evidence_stability(evidence, values));
+	kseg_check(km_evidence_stability(evidence, values));
 	for (int i = 0; i < n; i++)
 		elbow->points[i].stability = values[i];
 	km_evidence_free(evidence);
@@ -169,43 +162,6 @@ compare_points(Elbow *elbow)
 }
 
 /* ---- notes ---- */
-
-static void pg_attribute_printf(2, 3)
-add_note(StringInfo note, const char *format,...)
-{
-	if (note->len > 0)
-		appendStringInfoString(note, "; ");
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(note, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(note, needed);
-	}
-}
-
-/* a number with a comma between thousands, palloc'd */
-static char *
-print_count(int64 count)
-{
-	char	   *digits = psprintf(INT64_FORMAT, count);
-	int			left = strlen(digits);
-	StringInfoData result;
-
-	initStringInfo(&result);
-	for (const char *d = digits; *d != '\0'; d++, left--)
-	{
-		if (d > digits && left % 3 == 0)
-			appendStringInfoChar(&result, ',');
-		appendStringInfoChar(&result, *d);
-	}
-	return result.data;
-}
 
 /* What knee and silhouettes say of point i. */
 static void
@@ -219,26 +175,27 @@ note_choice(const Elbow *elbow, int i, StringInfo note)
 		elbow->k_min + elbow->n - 1 <= KM_KNEE_MAX_K;
 
 	if (disagree && (i == knee || i == best))
-		add_note(note, "elbow at %d, silhouette prefers %d",
-				 elbow->k_min + knee, elbow->k_min + best);
+		kseg_add_note(note, "elbow at %d, silhouette prefers %d",
+					  elbow->k_min + knee, elbow->k_min + best);
 	else if (i == knee)
-		add_note(note, "elbow: further segments gain little");
+		kseg_add_note(note, "elbow: further segments gain little");
 	else if (i == best)
-		add_note(note, "best silhouette");
+		kseg_add_note(note, "best silhouette");
 	if (i == elbow->knee.second)
-		add_note(note, "a second, weaker elbow");
+		kseg_add_note(note, "a second, weaker elbow");
 	if (i == knee && i == best)
-		add_note(note, "best silhouette");
+		kseg_add_note(note, "best silhouette");
 	if (i == best && elbow->sampled < elbow->rows)
-		add_note(note, "silhouettes from a sample of %s of %s rows",
-				 print_count(elbow->sampled), print_count(elbow->rows));
+		kseg_add_note(note, "silhouettes from a sample of %s of %s rows",
+					  kseg_print_count(elbow->sampled),
+					  kseg_print_count(elbow->rows));
 
 	/* once, where whoever chooses will look */
 	if (is_open && i == elbow->n - 1)
-		add_note(note, "still finds groups: a higher k_max may show an elbow");
+		kseg_add_note(note, "still finds groups: a higher k_max may show an elbow");
 	else if (knee < 0 && elbow->knee.is_judged && !is_open &&
 			 i == Max(best, 0))
-		add_note(note, "no elbow: none of these k stands out");
+		kseg_add_note(note, "no elbow: none of these k stands out");
 }
 
 /* What is wrong with the solution of point i. */
@@ -250,14 +207,14 @@ note_warnings(const Elbow *elbow, int i, StringInfo note)
 
 	/* NAN is not below anything */
 	if (elbow->points[i].stability < UNSTABLE_BELOW)
-		add_note(note, "unstable: other samples of the same customers give other segments");
+		kseg_add_note(note, "unstable: other samples of the same customers give other segments");
 	if (solution->smallest == 1 && elbow->rows > 1)
-		add_note(note, "one segment is a single row");
+		kseg_add_note(note, "one segment is a single row");
 	else if (share < SMALL_SHARE)
-		add_note(note, "the smallest segment has %.2g %% of the rows",
-				 100 * share);
+		kseg_add_note(note, "the smallest segment has %.2g %% of the rows",
+					  100 * share);
 	if (!solution->converged)
-		add_note(note, "stopped by max_iter before it was done");
+		kseg_add_note(note, "stopped by max_iter before it was done");
 }
 
 /* The words for point i, or NULL. */
@@ -268,18 +225,18 @@ make_note(const Elbow *elbow, int i)
 
 	initStringInfo(&note);
 	if (elbow->fit == NULL)
-		add_note(&note, "no rows");
+		kseg_add_note(&note, "no rows");
 	else if (i >= elbow->nsolutions)
 	{
 		int64		distinct = km_fit_distinct(elbow->fit);
 
-		add_note(&note, "only %s different row%s", print_count(distinct),
-				 distinct == 1 ? "" : "s");
+		kseg_add_note(&note, "only %s different row%s",
+					  kseg_print_count(distinct), distinct == 1 ? "" : "s");
 	}
 	else
 	{
 		if (elbow->k_min + i == 1)
-			add_note(&note, "everything in one segment: the base line");
+			kseg_add_note(&note, "everything in one segment: the base line");
 		note_choice(elbow, i, &note);
 		note_warnings(elbow, i, &note);
 	}

@@ -36,13 +36,6 @@ typedef struct Evaluation
 	int64		sampled;		/* rows that silhouettes come from */
 } Evaluation;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /* ---- rows ---- */
 
 static void
@@ -50,10 +43,10 @@ start_rows(void *arg, const KsegQuery *query, const int *positions)
 {
 	Evaluation *evaluation = arg;
 
-	check_status(km_placed_create(kseg_host(evaluation->context),
-								  evaluation->model,
-								  (Size) kseg_work_mem * 1024,
-								  (KmSimd) kseg_simd, &evaluation->placed));
+	kseg_check(km_placed_create(kseg_host(evaluation->context),
+								evaluation->model,
+								(Size) kseg_work_mem * 1024,
+								(KmSimd) kseg_simd, &evaluation->placed));
 }
 
 static bool
@@ -84,7 +77,7 @@ add_row(void *arg, const KsegScoredRow *row)
 	if (unlikely(status == KM_OVER_LIMIT))
 		kseg_error_work_mem(km_placed_rows(evaluation->placed),
 							evaluation->model->nfeatures);
-	check_status(status);
+	kseg_check(status);
 }
 
 /* Centroids and what goes with them must fit, beside the rows. */
@@ -108,10 +101,10 @@ measure_rows(Evaluation *evaluation)
 	for (int c = 0; c < k; c++)
 		evaluation->segments[c] = none;
 	if (km_placed_rows(evaluation->placed) > 0)
-		check_status(km_placed_quality(evaluation->placed,
-									   &evaluation->overall,
-									   evaluation->segments,
-									   &evaluation->sampled));
+		kseg_check(km_placed_quality(evaluation->placed,
+									 &evaluation->overall,
+									 evaluation->segments,
+									 &evaluation->sampled));
 }
 
 /* ---- notes ---- */
@@ -119,11 +112,9 @@ measure_rows(Evaluation *evaluation)
 static void
 note_rows(StringInfo notes, int64 rows, const char *one, const char *many)
 {
-	if (rows == 0)
-		return;
-	kseg_start_note(notes);
-	kseg_append_count(notes, rows);
-	appendStringInfo(notes, " %s", rows == 1 ? one : many);
+	if (rows > 0)
+		kseg_add_note(notes, "%s %s", kseg_print_count(rows),
+					  rows == 1 ? one : many);
 }
 
 /* What the numbers over all rows do not say of themselves. */
@@ -131,6 +122,7 @@ static char *
 note_overall(const Evaluation *evaluation)
 {
 	int64		rows = evaluation->overall.size;
+	bool		has_silhouette = !isnan(evaluation->overall.silhouette);
 	int			nonempty = 0;
 	StringInfoData notes;
 
@@ -138,34 +130,17 @@ note_overall(const Evaluation *evaluation)
 	for (int c = 0; c < evaluation->model->k; c++)
 		nonempty += evaluation->segments[c].size > 0;
 	if (rows == 0)
-	{
-		kseg_start_note(&notes);
-		appendStringInfoString(&notes, "no row has a segment");
-	}
+		kseg_add_note(&notes, "no row has a segment");
 	else if (nonempty == 1)
-	{
-		kseg_start_note(&notes);
-		appendStringInfoString(&notes,
-							   "all rows are in one segment: nothing to compare it with");
-	}
+		kseg_add_note(&notes, "all rows are in one segment: nothing to compare it with");
 	else if (evaluation->sampled < rows)
-	{
-		kseg_start_note(&notes);
-		appendStringInfoString(&notes,
-							   isnan(evaluation->overall.silhouette) ?
-							   "no silhouette: one segment has all of a sample of " :
-							   "silhouette from a sample of ");
-		kseg_append_count(&notes, evaluation->sampled);
-		appendStringInfoString(&notes, " of ");
-		kseg_append_count(&notes, rows);
-		appendStringInfoString(&notes, " rows");
-	}
-	else if (isnan(evaluation->overall.silhouette))
-	{
-		kseg_start_note(&notes);
-		appendStringInfoString(&notes,
-							   "no silhouette: every row has a segment of its own");
-	}
+		kseg_add_note(&notes, "%s a sample of %s of %s rows",
+					  has_silhouette ? "silhouette from" :
+					  "no silhouette: one segment has all of",
+					  kseg_print_count(evaluation->sampled),
+					  kseg_print_count(rows));
+	else if (!has_silhouette)
+		kseg_add_note(&notes, "no silhouette: every row has a segment of its own");
 	note_rows(&notes, evaluation->skipped,
 			  "row has a missing value and no segment",
 			  "rows have a missing value and no segment");

@@ -50,13 +50,6 @@ typedef struct ExplainRows
 	bool		is_based;		/* all arrays start at 1 */
 } ExplainRows;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /* ---- reading ---- */
 
 static void
@@ -120,9 +113,9 @@ start_rows(void *arg, const KsegQuery *query, const int *positions)
 		}
 	}
 	find_names(rows);
-	check_status(km_rules_create(kseg_host(rows->context), model->nfeatures,
-								 kinds, usable, model->k, KM_RULE_SAMPLE,
-								 (Size) kseg_work_mem * 1024, &rows->rules));
+	kseg_check(km_rules_create(kseg_host(rows->context), model->nfeatures,
+							   kinds, usable, model->k, KM_RULE_SAMPLE,
+							   (Size) kseg_work_mem * 1024, &rows->rules));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -173,7 +166,7 @@ read_row(void *arg, const KsegScoredRow *row)
 						  row->has_segment ? row->score.segment : -1);
 	if (unlikely(status == KM_OVER_LIMIT))
 		kseg_error_work_mem(km_rules_count(rows->rules), model->nfeatures);
-	check_status(status);
+	kseg_check(status);
 }
 
 /* Arrays may start anywhere; how they do is known only now. */
@@ -209,8 +202,8 @@ ease_bound(const ExplainRows *rows, KmRule *rule, int j, bool is_high)
 	int			length;
 	double		cut;
 
-	check_status(km_rules_gap(rows->rules, rule, j, is_high, 0, &below,
-							  &above));
+	kseg_check(km_rules_gap(rows->rules, rule, j, is_high, 0, &below,
+							&above));
 	if (!isfinite(below) || !isfinite(above))
 		return;
 	cut = kseg_cut_choose(kind, below, above, &length);
@@ -219,8 +212,8 @@ ease_bound(const ExplainRows *rows, KmRule *rule, int j, bool is_high)
 		int			shorter;
 		double		other;
 
-		check_status(km_rules_gap(rows->rules, rule, j, is_high, TOLERANCE,
-								  &below, &above));
+		kseg_check(km_rules_gap(rows->rules, rule, j, is_high, TOLERANCE,
+								&below, &above));
 		other = kseg_cut_choose(kind, below, above, &shorter);
 		if (shorter < length)
 			cut = other;
@@ -258,7 +251,7 @@ find_rules(const ExplainRows *rows, KmRule *list)
 		if (rows->columns[f].is_beyond)
 			km_rules_exclude(rows->rules, f);
 	}
-	check_status(km_rules_sample(rows->rules));
+	kseg_check(km_rules_sample(rows->rules));
 	for (int c = 0; c < rows->model->k; c++)
 	{
 		if (km_rules_size(rows->rules, c) == 0)
@@ -268,12 +261,12 @@ find_rules(const ExplainRows *rows, KmRule *list)
 			list[n] = (KmRule) {.segment = c};
 		else
 		{
-			check_status(km_rules_find(rows->rules, c, &list[n]));
+			kseg_check(km_rules_find(rows->rules, c, &list[n]));
 			ease_rule(rows, &list[n]);
 		}
 		n++;
 	}
-	check_status(km_rules_measure(rows->rules, list, n));
+	kseg_check(km_rules_measure(rows->rules, list, n));
 	return n;
 }
 

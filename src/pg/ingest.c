@@ -49,13 +49,6 @@ struct KsegIngest
 	KmFeature  *features;
 };
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /*
  * Beside its values a row takes its segment and how safely it is in it
  * (src/core/lloyd.c).
@@ -148,11 +141,11 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 		if (c != ingest->weight_column)
 			kinds[n++] = ingest->columns[c].kind;
 	}
-	check_status(km_rows_create(ingest->host, ingest->nfeatures, kinds,
-								ingest->weight_column >= 0,
-								ingest->options->core.distance == KM_COSINE,
-								values_limit(ingest->nfeatures),
-								&ingest->rows));
+	kseg_check(km_rows_create(ingest->host, ingest->nfeatures, kinds,
+							  ingest->weight_column >= 0,
+							  ingest->options->core.distance == KM_COSINE,
+							  values_limit(ingest->nfeatures),
+							  &ingest->rows));
 	pfree(kinds);
 	MemoryContextSwitchTo(old);
 }
@@ -270,7 +263,7 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 	status = km_rows_add(ingest->rows, ingest->values, weight);
 	if (unlikely(status == KM_OVER_LIMIT))
 		raise_over_limit(ingest);
-	check_status(status);
+	kseg_check(status);
 	return true;
 }
 
@@ -436,9 +429,9 @@ kseg_ingest_begin(KsegIngest *ingest)
 	old = MemoryContextSwitchTo(ingest->context);
 	recode = make_features(ingest);
 	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
-	check_status(km_fit_begin(ingest->rows, &ingest->options->core,
-							  ingest->features, (const int *const *) recode,
-							  &ingest->fit));
+	kseg_check(km_fit_begin(ingest->rows, &ingest->options->core,
+							ingest->features, (const int *const *) recode,
+							&ingest->fit));
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: scaled and sampled in %.1f ms",
@@ -524,10 +517,10 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	status = km_fit_run(fit, k, init, &solution);
 	if (status == KM_TOO_FEW_ROWS)
 		kseg_error_too_few_rows(k, km_fit_distinct(fit));
-	check_status(status);
+	kseg_check(status);
 
 	model = palloc0(sizeof(KmModel));
-	check_status(km_fit_model(fit, solution, model));
+	kseg_check(km_fit_model(fit, solution, model));
 	model->options = kseg_json_print(ingest->options->json);
 	model->rows_skipped = ingest->skipped;
 	notice_oddities(ingest, k, solution->k);

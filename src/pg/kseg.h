@@ -42,9 +42,10 @@ extern bool kseg_distance_find(const char *name, KmDistance *distance);
 extern const char *kseg_kind_name(KmKind kind);
 
 /* Notes in one column: "; " before all but the first. */
-extern void kseg_start_note(StringInfo notes);
-/* a number of rows as people read it: 1,000,000 */
-extern void kseg_append_count(StringInfo text, int64 count);
+extern void kseg_add_note(StringInfo notes, const char *format,...)
+			pg_attribute_printf(2, 3);
+/* a number of rows as people read it: 1,000,000; palloc'd */
+extern char *kseg_print_count(int64 count);
 
 /* ---- settings (kseg.c) ---- */
 
@@ -55,6 +56,13 @@ extern int	kseg_simd;			/* a KmSimd; a switch for debugging */
 
 /* Raise the error that goes with a status of the core. */
 pg_noreturn extern void kseg_raise(KmStatus status);
+
+static inline void
+kseg_check(KmStatus status)
+{
+	if (unlikely(status != KM_OK))
+		kseg_raise(status);
+}
 
 /* ---- the core's host: memory contexts and interrupts (host.c) ---- */
 

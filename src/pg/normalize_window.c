@@ -33,13 +33,6 @@ typedef struct Partition
 	KmFeature	feature;
 } Partition;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 static KmScale
 current_method(WindowObject window)
 {
@@ -79,8 +72,8 @@ measure_partition(WindowObject window, Partition *partition)
 									"kseg normalize", ALLOCSET_SMALL_SIZES);
 	row_context = AllocSetContextCreate(context, "kseg normalize row",
 										ALLOCSET_SMALL_SIZES);
-	check_status(km_stats_create(kseg_host(context), 1, keeps_values,
-								 &stats));
+	kseg_check(km_stats_create(kseg_host(context), 1, keeps_values,
+							   &stats));
 
 	/* an argument that is computed leaves its memory in the row's context */
 	old = MemoryContextSwitchTo(row_context);
@@ -97,7 +90,7 @@ measure_partition(WindowObject window, Partition *partition)
 		if (!isnull)
 		{
 			x = check_finite(DatumGetFloat8(value));
-			check_status(km_stats_add(stats, &x));
+			kseg_check(km_stats_add(stats, &x));
 		}
 		MemoryContextReset(row_context);
 	}
@@ -105,8 +98,8 @@ measure_partition(WindowObject window, Partition *partition)
 
 	partition->feature.name = "x";
 	partition->feature.kind = KM_NUMBER;
-	check_status(km_stats_finish(stats, partition->scale,
-								 &partition->feature));
+	kseg_check(km_stats_finish(stats, partition->scale,
+							   &partition->feature));
 	MemoryContextDelete(context);
 	partition->is_ready = true;
 }

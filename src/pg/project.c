@@ -52,13 +52,6 @@ typedef struct Projection
 	KmPca	   *pca;
 } Projection;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /* ---- rows in ---- */
 
 /* The first max_rows by hash; by key where that is equal. */
@@ -134,7 +127,7 @@ add_row(void *arg, const KsegScoredRow *row)
 	if (unlikely(status == KM_OVER_LIMIT))
 		kseg_error_work_mem(km_placed_rows(projection->placed),
 							projection->model->nfeatures);
-	check_status(status);
+	kseg_check(status);
 
 	if (projection->keys != NULL)
 	{
@@ -165,7 +158,7 @@ find_axes(Projection *projection)
 		kseg_error_project_width(width);
 	if (status == KM_OVER_LIMIT)
 		kseg_error_project_memory(width);
-	check_status(status);
+	kseg_check(status);
 }
 
 /* The row that waits in the slot. */
@@ -270,10 +263,10 @@ kseg_project(PG_FUNCTION_ARGS)
 	projection.model = kseg_model_open((struct varlena *)
 									   PG_GETARG_VARLENA_P(0),
 									   projection.context);
-	check_status(km_placed_create(kseg_host(projection.context),
-								  projection.model,
-								  (Size) kseg_work_mem * 1024,
-								  (KmSimd) kseg_simd, &projection.placed));
+	kseg_check(km_placed_create(kseg_host(projection.context),
+								projection.model,
+								(Size) kseg_work_mem * 1024,
+								(KmSimd) kseg_simd, &projection.placed));
 	kseg_scored_run(projection.model,
 					text_to_cstring(PG_GETARG_TEXT_PP(1)),
 					projection.key_name, start_rows, add_row, &projection);

@@ -51,13 +51,6 @@ typedef struct ScalerState
 	double	   *row;
 } ScalerState;
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 /* ---- the state ---- */
 
 /* A state without statistics. */
@@ -91,8 +84,8 @@ start_state(MemoryContext parent, KmScale scale, int nfeatures,
 		state->names[f] = MemoryContextStrdup(state->context, names[f]);
 		state->kinds[f] = kinds[f];
 	}
-	check_status(km_stats_create(kseg_host(state->context), nfeatures,
-								 scale == KM_ROBUST, &state->stats));
+	kseg_check(km_stats_create(kseg_host(state->context), nfeatures,
+							   scale == KM_ROBUST, &state->stats));
 	return state;
 }
 
@@ -181,7 +174,7 @@ add_array(ScalerState *state, MemoryContext parent, KmScale scale,
 		else if (!isfinite(state->row[f]))
 			kseg_error_not_finite(state->names[f], state->row[f]);
 	}
-	check_status(km_stats_add(state->stats, state->row));
+	kseg_check(km_stats_add(state->stats, state->row));
 	return state;
 }
 
@@ -195,7 +188,7 @@ add_row(ScalerState *state, MemoryContext parent, KmScale scale,
 	for (int f = 0; f < call->nfeatures; f++)
 		state->row[f] = values[f].isnull ? NAN :
 			kseg_column_read(&call->columns[f], values[f].value);
-	check_status(km_stats_add(state->stats, state->row));
+	kseg_check(km_stats_add(state->stats, state->row));
 	return state;
 }
 
@@ -264,7 +257,7 @@ kseg_scaler_combine(PG_FUNCTION_ARGS)
 		kseg_error_argument_changed("method");
 	if (into->nfeatures != from->nfeatures)
 		kseg_error_array_length(from->nfeatures, into->nfeatures);
-	check_status(km_stats_merge(into->stats, from->stats));
+	kseg_check(km_stats_merge(into->stats, from->stats));
 	check_memory(into);
 	PG_RETURN_POINTER(into);
 }
@@ -295,13 +288,13 @@ kseg_scaler_serialize(PG_FUNCTION_ARGS)
 		pq_sendbytes(&buffer, state->names[f], length);
 		pq_sendint32(&buffer, state->kinds[f]);
 	}
-	check_status(km_stats_size(state->stats, &size));
+	kseg_check(km_stats_size(state->stats, &size));
 	/* a StringInfo ends at 1 GB, which kseg.work_mem may be above */
 	if (size > MaxAllocSize / 2)
 		kseg_error_work_mem(km_stats_rows(state->stats), state->nfeatures);
 	enlargeStringInfo(&buffer, (int) size);
-	check_status(km_stats_write(state->stats, (unsigned char *)
-								buffer.data + buffer.len));
+	kseg_check(km_stats_write(state->stats, (unsigned char *)
+							  buffer.data + buffer.len));
 	buffer.len += (int) size;
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
 }
@@ -336,10 +329,10 @@ kseg_scaler_deserialize(PG_FUNCTION_ARGS)
 		state->kinds[f] = (KmKind) pq_getmsgint(&buffer, 4);
 	}
 	size = buffer.len - buffer.cursor;
-	check_status(km_stats_read(kseg_host(state->context),
-							   (const unsigned char *)
-							   pq_getmsgbytes(&buffer, size),
-							   size, &state->stats));
+	kseg_check(km_stats_read(kseg_host(state->context),
+							 (const unsigned char *)
+							 pq_getmsgbytes(&buffer, size),
+							 size, &state->stats));
 	PG_RETURN_POINTER(state);
 }
 
@@ -369,7 +362,7 @@ kseg_scaler_final(PG_FUNCTION_ARGS)
 		scaler.features[f].name = state->names[f];
 		scaler.features[f].kind = state->kinds[f];
 	}
-	check_status(km_stats_finish(state->stats, state->scale,
-								 scaler.features));
+	kseg_check(km_stats_finish(state->stats, state->scale,
+							   scaler.features));
 	PG_RETURN_DATUM(kseg_scaler_datum(&scaler));
 }

@@ -237,13 +237,6 @@ emit_segment(void *arg, const KmScore *score)
 				score->segment >= 0 ? score : NULL);
 }
 
-static void
-check_status(KmStatus status)
-{
-	if (status != KM_OK)
-		kseg_raise(status);
-}
-
 Datum
 kseg_segments_fit(PG_FUNCTION_ARGS)
 {
@@ -271,10 +264,10 @@ kseg_segments_fit(PG_FUNCTION_ARGS)
 		KmModel    *model = kseg_ingest_fit(rows.ingest, 0);
 		KmPredictor *predictor;
 
-		check_status(km_predictor_create(kseg_host(rows.context), model,
-										 &predictor));
+		kseg_check(km_predictor_create(kseg_host(rows.context), model,
+									   &predictor));
 		km_predictor_simd(predictor, (KmSimd) kseg_simd);
-		check_status(km_fit_score(fit, predictor, emit_segment, &rows));
+		kseg_check(km_fit_score(fit, predictor, emit_segment, &rows));
 	}
 	if (next_key(&rows))
 		elog(ERROR, "more rows fitted than scored");

@@ -82,22 +82,37 @@ kseg_kind_name(KmKind kind)
 }
 
 void
-kseg_start_note(StringInfo notes)
+kseg_add_note(StringInfo notes, const char *format,...)
 {
 	if (notes->len > 0)
 		appendStringInfoString(notes, "; ");
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(notes, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(notes, needed);
+	}
 }
 
-void
-kseg_append_count(StringInfo text, int64 count)
+char *
+kseg_print_count(int64 count)
 {
-	char		digits[32];
-	int			n = snprintf(digits, sizeof(digits), INT64_FORMAT, count);
+	char	   *digits = psprintf(INT64_FORMAT, count);
+	int			left = strlen(digits);
+	StringInfoData text;
 
-	for (int i = 0; i < n; i++)
+	initStringInfo(&text);
+	for (const char *d = digits; *d != '\0'; d++, left--)
 	{
-		if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-')
-			appendStringInfoChar(text, ',');
-		appendStringInfoChar(text, digits[i]);
+		if (d > digits && left % 3 == 0)
+			appendStringInfoChar(&text, ',');
+		appendStringInfoChar(&text, *d);
 	}
+	return text.data;
 }
