@@ -83,7 +83,7 @@ sys.exit(importlib.util.find_spec("sklearn") is None)' 2>/dev/null
 has_node()
 {
 	command -v npm >/dev/null && node -e '
-process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null
+process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
 }
 
 has_browser()
