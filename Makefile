@@ -114,7 +114,7 @@ test:
 	@test/server.sh test/run.sh
 
 bench:
-	@test/setup.sh build
+	@test/setup.sh bench
 	+@$(make_quietly) all && { $(give_away) $(built); }
 	@test/server.sh -c shared_buffers=1GB -c max_wal_size=8GB test/bench/run.sh
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 #
-# setup.sh build|demo|test
+# setup.sh build|demo|bench|test
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
-# (demo), or to test it too (test), is there; installs from Debian's packages
+# (demo), to compare it with others (bench), or to test it (test), is there; installs from Debian's packages
 # what is not, without a question.  When nothing is missing it does nothing, at
 # once.
 #
@@ -91,6 +91,12 @@ has_browser()
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null
 }
 
+# a BLAS that does scikit-learn justice
+has_openblas()
+{
+	compgen -G '/usr/lib/*/openblas-pthread/libblas.so.3' >/dev/null
+}
+
 # The lock file that was installed is kept beside what it names.
 has_modules()
 {
@@ -139,7 +145,15 @@ then
 	fi
 fi
 wanted=()
-if [ "$goal" != build ]
+draws=
+case $goal in
+	demo | test) draws=yes ;;
+	bench)
+		has_sklearn || wanted+=(python3 python3-sklearn)
+		has_openblas || wanted+=(libopenblas0-pthread)
+		;;
+esac
+if [ -n "$draws" ]
 then
 	has_node || wanted+=(nodejs npm)
 	[ "$goal" != test ] || has_browser || wanted+=(chromium)
@@ -173,7 +187,7 @@ then
 	reason=$(obstacle)
 	if [ -n "$reason" ]
 	then
-		echo "Missing, for pictures: ${wanted[*]}. $reason"
+		echo "Missing, but not needed: ${wanted[*]}. $reason"
 		wanted=()
 	fi
 fi
@@ -269,7 +283,7 @@ if [ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 
 then
 	install_packages
 fi
-if [ "$goal" != build ] && has_node && ! has_modules
+if [ -n "$draws" ] && has_node && ! has_modules
 then
 	install_modules
 fi

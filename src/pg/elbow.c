@@ -186,9 +186,8 @@ note_choice(const Elbow *elbow, int i, StringInfo note)
 	if (i == knee && i == best)
 		kseg_add_note(note, "best silhouette");
 	if (i == best && elbow->sampled < elbow->rows)
-		kseg_add_note(note, "silhouettes from a sample of %s of %s rows",
-					  kseg_print_count(elbow->sampled),
-					  kseg_print_count(elbow->rows));
+		kseg_add_note(note, "silhouettes from a sample of %s rows",
+					  kseg_print_count(elbow->sampled));
 
 	/* once, where whoever chooses will look */
 	if (is_open && i == elbow->n - 1)
@@ -207,7 +206,7 @@ note_warnings(const Elbow *elbow, int i, StringInfo note)
 
 	/* NAN is not below anything */
 	if (elbow->points[i].stability < UNSTABLE_BELOW)
-		kseg_add_note(note, "unstable: other samples of the same customers give other segments");
+		kseg_add_note(note, "unstable: other samples of rows give other segments");
 	if (solution->smallest == 1 && elbow->rows > 1)
 		kseg_add_note(note, "one segment is a single row");
 	else if (share < SMALL_SHARE)

@@ -25,13 +25,13 @@ SELECT * FROM customers ORDER BY customer_id LIMIT 5;
 \echo ' 1. How many segments do these customers form?'
 \echo '-------------------------------------------------------------------------------'
 \echo
-\echo 'Every k from 1 to 10 is fitted from one read of the rows.  The silhouette says how'
-\echo 'far segments are apart, stability whether other customers of the same kind would'
-\echo 'give the same ones; the elbow is where one more finds no further group.'
+\echo 'Every k from 1 to 10 is fitted from one read of the rows.  Each further segment'
+\echo 'takes away a part of the inertia (the squared distances that are left); the'
+\echo 'silhouette says how well segments keep apart, the stability whether other'
+\echo 'customers of the same kind would give the same ones.  The note says it in words.'
 \echo
 \set ECHO queries
-SELECT k, round(explained::numeric, 2) AS explained,
-       round(silhouette::numeric, 2) AS silhouette,
+SELECT k, round(drop_pct) AS drop_pct, round(silhouette::numeric, 3) AS silhouette,
        round(stability::numeric, 2) AS stability, note
 FROM kseg_elbow(
     'SELECT age, annual_income, spending_score FROM customers', 1, 10);
@@ -57,24 +57,39 @@ FROM models, kseg_info(model);
 \set ECHO none
 
 \echo '-------------------------------------------------------------------------------'
-\echo ' 3. What is each segment?'
+\echo ' 3. Who is in each segment?'
 \echo '-------------------------------------------------------------------------------'
 \echo
-\echo 'Segment 1 is the largest.  Centroids come in the units of the columns.'
+\echo 'Segment 1 is the largest.  The label names what stands out.'
 \echo
 \set ECHO queries
-SELECT segment, size, round(100 * share) AS pct,
-       round(max(value) FILTER (WHERE feature = 'age')) AS age,
-       round(max(value) FILTER (WHERE feature = 'annual_income')) AS income,
-       round(max(value) FILTER (WHERE feature = 'spending_score')) AS score
-FROM models, kseg_centroids(model)
-GROUP BY segment, size, share
+SELECT segment, label, size, round(100 * share) AS pct
+FROM models, kseg_profile(model)
+WHERE rank = 1
 ORDER BY segment;
 \set ECHO none
 
-\echo 'So: 1 the middle of everything; 2 well off and thrifty; 3 young, with little'
-\echo 'money, and keen; 4 well off and keen; 5 old, with little money, and thrifty.'
+\echo 'The profile behind a label, with columns that the segments were not made from.'
+\echo 'index_100 compares with all customers (100), z in standard deviations.'
 \echo
+\set ECHO queries
+SELECT feature, top_value, round(mean::numeric, 2) AS mean, median,
+       round(index_100) AS index_100, round(z::numeric, 2) AS z
+FROM models, kseg_profile(model, 'SELECT * FROM customers') AS profile
+WHERE segment = 4 AND feature <> 'customer_id'
+ORDER BY rank;
+\set ECHO none
+
+\echo 'And as a rule, which runs as a WHERE clause.  Coverage: the part of the segment'
+\echo 'that it finds; precision: the part of what it finds that is in the segment.'
+\echo
+\set ECHO queries
+SELECT segment, rule, round(coverage::numeric, 3) AS coverage,
+       round(precision::numeric, 3) AS precision
+FROM models, kseg_explain(model,
+    'SELECT age, annual_income, spending_score FROM customers')
+WHERE segment = 4;
+\set ECHO none
 
 \echo '-------------------------------------------------------------------------------'
 \echo ' 4. The write-back: every customer gets a segment'

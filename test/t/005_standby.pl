@@ -35,7 +35,6 @@ $primary->safe_psql('shop', q{
 $primary->wait_for_catchup($standby);
 
 # What an analyst does: a function, and SQL whose first column is printed.
-# "needs": skipped where there is no such function.
 my $query = q{'SELECT id, age, income, region FROM customers'};
 my $features = q{'SELECT age, income, region FROM customers'};
 my @calls = (
@@ -55,28 +54,17 @@ my @calls = (
 	{ name => 'kseg_normalize(window)', sql => q{SELECT kseg_normalize(income, 'robust') OVER () FROM customers ORDER BY id} },
 	{ name => 'kseg_project', sql => "SELECT p FROM models, kseg_project(model, $query, 'id') AS p ORDER BY key" },
 	{ name => 'kseg_project(part)', sql => "SELECT p FROM models, kseg_project(model, $query, 'id', 3, 100) AS p" },
-	{ name => 'kseg_evaluate', sql => "SELECT e FROM models, kseg_evaluate(model, $query) AS e ORDER BY segment NULLS FIRST",
-		needs => 'kseg_evaluate(kseg_model, text)' },
-	{ name => 'kseg_ari', sql => 'SELECT kseg_ari(kseg_predict(model, age, income, region), age % 4) FROM customers, models',
-		needs => 'kseg_ari(int, int)' },
-	{ name => 'kseg_profile', sql => 'SELECT kseg_profile(model) FROM models',
-		needs => 'kseg_profile(kseg_model)' },
-	{ name => 'kseg_profile(query)', sql => "SELECT p FROM models, kseg_profile(model, $query) AS p",
-		needs => 'kseg_profile(kseg_model, text)' },
-	{ name => 'kseg_explain', sql => "SELECT e FROM models, kseg_explain(model, $features) AS e",
-		needs => 'kseg_explain(kseg_model, text)' },
-	{ name => 'kseg_plot_elbow', sql => "SELECT kseg_plot_elbow($features, 1, 5)",
-		needs => 'kseg_plot_elbow(text, int, int, jsonb)' },
-	{ name => 'kseg_plot_scatter', sql => "SELECT kseg_plot_scatter(model, $query, 'id', 50) FROM models",
-		needs => 'kseg_plot_scatter(kseg_model, text, text, int)' },
-	{ name => 'kseg_plot_profile', sql => 'SELECT kseg_plot_profile(model) FROM models',
-		needs => 'kseg_plot_profile(kseg_model)' },
-	{ name => 'kseg_plot_sizes', sql => 'SELECT kseg_plot_sizes(model) FROM models',
-		needs => 'kseg_plot_sizes(kseg_model)' },
-	{ name => 'kseg_svg_elbow', sql => "SELECT kseg_svg_elbow($features, 1, 5)",
-		needs => 'kseg_svg_elbow(text, int, int, jsonb)' },
-	{ name => 'kseg_svg_profile', sql => 'SELECT kseg_svg_profile(model) FROM models',
-		needs => 'kseg_svg_profile(kseg_model)' });
+	{ name => 'kseg_evaluate', sql => "SELECT e FROM models, kseg_evaluate(model, $query) AS e ORDER BY segment NULLS FIRST" },
+	{ name => 'kseg_ari', sql => 'SELECT kseg_ari(kseg_predict(model, age, income, region), age % 4) FROM customers, models' },
+	{ name => 'kseg_profile', sql => 'SELECT kseg_profile(model) FROM models' },
+	{ name => 'kseg_profile(query)', sql => "SELECT p FROM models, kseg_profile(model, $query) AS p" },
+	{ name => 'kseg_explain', sql => "SELECT e FROM models, kseg_explain(model, $features) AS e" },
+	{ name => 'kseg_plot_elbow', sql => "SELECT kseg_plot_elbow($features, 1, 5)" },
+	{ name => 'kseg_plot_scatter', sql => "SELECT kseg_plot_scatter(model, $query, 'id', 50) FROM models" },
+	{ name => 'kseg_plot_profile', sql => 'SELECT kseg_plot_profile(model) FROM models' },
+	{ name => 'kseg_plot_sizes', sql => 'SELECT kseg_plot_sizes(model) FROM models' },
+	{ name => 'kseg_svg_elbow', sql => "SELECT kseg_svg_elbow($features, 1, 5)" },
+	{ name => 'kseg_svg_profile', sql => 'SELECT kseg_svg_profile(model) FROM models' });
 
 # Output and errors of SQL, as a role.
 sub run_as
@@ -95,20 +83,12 @@ for my $call (@calls)
 {
 	my ($name, $sql) = @$call{qw(name sql)};
 
-	SKIP:
-	{
-		my $there = 't';
-		($there) = run_as($primary, 'analyst', "SELECT to_regprocedure('$call->{needs}') IS NOT NULL")
-			if defined $call->{needs};
-		skip "$name: no such function", 3 if $there ne 't';
-
-		my ($expected, $error) = run_as($primary, 'analyst', $sql);
-		ok($error eq '' && $expected ne '', "$name on the primary") or diag($error);
-		my ($out, $err) = run_as($primary, 'analyst', "BEGIN READ ONLY; $sql; COMMIT");
-		ok($err eq '' && $out eq $expected, "$name in a read-only transaction: the same bits") or diag($err);
-		($out, $err) = run_as($standby, 'analyst', $sql);
-		ok($err eq '' && $out eq $expected, "$name on the standby: the same bits") or diag($err);
-	}
+	my ($expected, $error) = run_as($primary, 'analyst', $sql);
+	ok($error eq '' && $expected ne '', "$name on the primary") or diag($error);
+	my ($out, $err) = run_as($primary, 'analyst', "BEGIN READ ONLY; $sql; COMMIT");
+	ok($err eq '' && $out eq $expected, "$name in a read-only transaction: the same bits") or diag($err);
+	($out, $err) = run_as($standby, 'analyst', $sql);
+	ok($err eq '' && $out eq $expected, "$name on the standby: the same bits") or diag($err);
 }
 
 # what is larger than the memory for it goes to files, there as well
