@@ -66,8 +66,9 @@ km_best_interval(const int64_t *found, const int64_t *hits, int n,
 	int64_t		some_hits = 0;
 	double		f1;
 
+	/* a part of a rule may cost more than it earns by itself */
 	piece->f1 = 0;
-	piece->cost = 0;
+	piece->cost = INFINITY;
 	for (int b = 0; b < n; b++)
 	{
 		all_found += found[b];
@@ -194,8 +195,9 @@ best_values(const int64_t *found, const int64_t *hits, int n, int nlisted,
 	int64_t		all_found = 0;
 	int64_t		all_hits = 0;
 
+	/* a part of a rule may cost more than it earns by itself */
 	piece->f1 = 0;
-	piece->cost = 0;
+	piece->cost = INFINITY;
 	for (int b = 0; b < n; b++)
 	{
 		all_found += found[b];

@@ -579,6 +579,43 @@ test_edges(void)
 	check(host.outstanding == 0, "and nothing left behind");
 }
 
+/*
+ * One row of a grid: a condition by itself is worth less than it costs, and
+ * is needed all the same.
+ */
+static void
+test_corner(const char *name, int nfeatures, KmKind kind, int side)
+{
+	TestHost	host;
+	Rows		rows;
+	KmRules    *rules;
+	KmRule		rule;
+	int			n = 1;
+	bool		right;
+
+	for (int f = 0; f < nfeatures; f++)
+		n *= side;
+	host_init(&host);
+	rows_init(&rows, n, nfeatures, 2);
+	for (int i = 0; i < n; i++)
+	{
+		int			rest = i;
+
+		for (int f = 0; f < nfeatures; f++, rest /= side)
+			row_values(&rows, i)[f] = rest % side;
+		rows.segments[i] = i == n / 2 + side / 2;
+	}
+	for (int f = 0; f < nfeatures; f++)
+		rows.kinds[f] = kind;
+	right = open_rules(&host, &rows, NULL, 5000, &rules) == KM_OK &&
+		km_rules_find(rules, 1, &rule) == KM_OK;
+	check(right && rule.nconditions == nfeatures &&
+		  plain_f1(&rows, &rule) == 1, "%s", name);
+	km_rules_free(rules);
+	rows_free(&rows);
+	check(host.outstanding == 0, "and nothing left behind");
+}
+
 /* More categories than bins, and values than bins. */
 static void
 test_many(void)
@@ -703,6 +740,9 @@ main(void)
 	test_sample();
 	test_sort();
 	test_edges();
+	test_corner("a cell of a plane", 2, KM_NUMBER, 60);
+	test_corner("a cell of a cube", 3, KM_NUMBER, 15);
+	test_corner("a pair of categories", 2, KM_CATEGORY, 60);
 	test_many();
 	test_failures(1000);
 	test_failures(100);
