@@ -151,7 +151,11 @@ km_sort_indexes(KmPoll *poll, const uint64_t *key, uint32_t *index,
 		uint32_t   *swap;
 
 		for (int64_t i = 0; i < n; i++)
+		{
 			place[key[i] >> shift & 255]++;
+			if (!km_poll(poll, 1))
+				return KM_CANCELLED;
+		}
 		if (n == 0 || place[key[0] >> shift & 255] == n)
 			continue;
 		for (int b = 0; b < 256; b++)
@@ -161,13 +165,16 @@ km_sort_indexes(KmPoll *poll, const uint64_t *key, uint32_t *index,
 			place[b] = sum;
 			sum += count;
 		}
+		/* reads and writes all over the memory: 10 to 50 ns each */
 		for (int64_t i = 0; i < n; i++)
+		{
 			to[place[key[from[i]] >> shift & 255]++] = from[i];
+			if (!km_poll(poll, 16))
+				return KM_CANCELLED;
+		}
 		swap = from;
 		from = to;
 		to = swap;
-		if (!km_poll(poll, (double) n * 8))
-			return KM_CANCELLED;
 	}
 	if (from != index)
 		memcpy(index, from, sizeof(uint32_t) * (size_t) n);
@@ -345,7 +352,12 @@ collect_keys(Draw *draw)
 		enough = true;
 		for (int c = 0; c <= rules->k; c++)
 		{
-			if (draw->got[c] < draw->want[c])
+			if (draw->got[c] >= draw->want[c])
+				continue;
+			/* all keys were looked at: a row has another segment's hash */
+			if (draw->threshold[c] >= 1)
+				draw->want[c] = draw->got[c];
+			else
 			{
 				draw->threshold[c] *= 2;
 				enough = false;

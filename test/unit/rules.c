@@ -499,6 +499,90 @@ test_sort(void)
 		  "none, and one");
 }
 
+/* A pass over millions of keys takes longer than a cancel may wait. */
+static void
+test_sort_polls(void)
+{
+	enum
+	{
+		N = 20000
+	};
+	uint64_t   *key = malloc(sizeof(uint64_t) * N);
+	uint32_t   *index = malloc(sizeof(uint32_t) * N);
+	uint32_t   *spare = malloc(sizeof(uint32_t) * N);
+	TestHost	host;
+	KmPoll		poll;
+
+	host_init(&host);
+	poll.host = &host.host;
+	poll.work = 0;
+	for (int i = 0; i < N; i++)
+	{
+		key[i] = km_mix((uint64_t) i);
+		index[i] = (uint32_t) i;
+	}
+	check(km_sort_indexes(&poll, key, index, spare, N) == KM_OK &&
+		  host.polls > 8 * N * 8.0 / KM_POLL_WORK,
+		  "a sort polls within its passes");
+	free(key);
+	free(index);
+	free(spare);
+}
+
+/* The x that km_mix() makes y of. */
+static uint64_t
+unmix(uint64_t y)
+{
+	y ^= y >> 31 ^ y >> 62;
+	y *= UINT64_C(0x319642b2d24d8ec3);
+	y ^= y >> 27 ^ y >> 54;
+	y *= UINT64_C(0x96de1b173f119089);
+	y ^= y >> 30 ^ y >> 60;
+	return y;
+}
+
+/* Two different rows of one hash, the second the only one of its segment. */
+static void
+test_collision(void)
+{
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	const double segments[] = {0, 1};
+	uint64_t	bits[2];
+	uint64_t	hash;
+	double		x = 0;
+	TestHost	host;
+	Rows		rows;
+	KmRules    *rules;
+	KmRule		rule;
+	bool		right;
+
+	memcpy(bits, segments, sizeof(bits));
+	rows_init(&rows, 400, 1, 2);
+	for (int i = 0; i < rows.n; i++)
+		row_values(&rows, i)[0] = i;
+	/* its bits have to be those of a number */
+	do
+	{
+		uint64_t	first;
+
+		row_values(&rows, 0)[0] = ++x / 7;
+		memcpy(&first, row_values(&rows, 0), sizeof(first));
+		hash = unmix(km_mix(first + odd) ^ (bits[0] + odd) ^ (bits[1] + odd)) - odd;
+		memcpy(row_values(&rows, 399), &hash, sizeof(hash));
+	} while (!isfinite(row_values(&rows, 399)[0]));
+	rows.segments[399] = 1;
+
+	host_init(&host);
+	host.stop_at = 100000;
+	right = open_rules(&host, &rows, NULL, 40, &rules) == KM_OK &&
+		km_rules_find(rules, 1, &rule) == KM_OK &&
+		km_rules_measure(rules, &rule, 1) == KM_OK;
+	check(right && rule.hits == 1, "rows of one hash that are not alike");
+	km_rules_free(rules);
+	rows_free(&rows);
+	check(host.outstanding == 0, "and nothing left behind");
+}
+
 /* ---- edges ---- */
 
 static void
@@ -739,6 +823,8 @@ main(void)
 	test_gap();
 	test_sample();
 	test_sort();
+	test_sort_polls();
+	test_collision();
 	test_edges();
 	test_corner("a cell of a plane", 2, KM_NUMBER, 60);
 	test_corner("a cell of a cube", 3, KM_NUMBER, 15);
