@@ -430,7 +430,7 @@ set_sign(double *vector, int n)
 
 /* Bring the largest entry near 1; *exponent takes it back. */
 static KmStatus
-normalise(double *matrix, int n, int *exponent)
+normalise(KmPoll *poll, double *matrix, int n, int *exponent)
 {
 	double		largest = 0;
 
@@ -452,6 +452,8 @@ normalise(double *matrix, int n, int *exponent)
 
 		for (int j = 0; j <= i; j++)
 			row[j] = ldexp(row[j], -*exponent);
+		if (!km_poll(poll, 10.0 * (i + 1)))
+			return KM_CANCELLED;
 	}
 	return KM_OK;
 }
@@ -462,7 +464,7 @@ normalise(double *matrix, int n, int *exponent)
  * are done with before large ones can drown them: columns of very different
  * scales keep their small eigenvalues.
  */
-static void
+static KmStatus
 sort_rows(Eigen *eigen)
 {
 	size_t		stride = eigen->n;
@@ -492,10 +494,13 @@ sort_rows(Eigen *eigen)
 			eigen->vectors[i * stride + j] = a > b ?
 				eigen->matrix[a * stride + b] : eigen->matrix[b * stride + a];
 		}
+		if (!km_poll(eigen->poll, 20.0 * (i + 1)))
+			return KM_CANCELLED;
 	}
 	for (int i = 0; i < eigen->n; i++)
 		memcpy(eigen->matrix + i * stride, eigen->vectors + i * stride,
 			   sizeof(double) * (i + 1));
+	return KM_OK;
 }
 
 /* A vector's entries back in the caller's order. */
@@ -512,8 +517,8 @@ solve(Eigen *eigen)
 {
 	int			exponent;
 
-	KM_TRY(normalise(eigen->matrix, eigen->n, &exponent));
-	sort_rows(eigen);
+	KM_TRY(normalise(eigen->poll, eigen->matrix, eigen->n, &exponent));
+	KM_TRY(sort_rows(eigen));
 	KM_TRY(make_tridiagonal(eigen));
 	KM_TRY(multiply_reflections(eigen));
 	KM_TRY(make_diagonal(eigen));
@@ -525,6 +530,8 @@ solve(Eigen *eigen)
 		eigen->diagonal[i] = ldexp(eigen->diagonal[i], exponent);
 		restore_order(eigen, vector);
 		set_sign(vector, eigen->n);
+		if (!km_poll(eigen->poll, 10.0 * eigen->n))
+			return KM_CANCELLED;
 	}
 	return KM_OK;
 }
@@ -548,8 +555,8 @@ km_eigen(const KmHost *host, KmPoll *poll, int n, double *matrix,
 	eigen.beta = km_alloc_zero(host, n, sizeof(double));
 	eigen.rotations = km_alloc_zero(host, n, sizeof(double) * 2 * SWEEPS);
 	eigen.chunk = km_alloc_zero(host, n, sizeof(double) * COLUMNS);
-	if (eigen.order != NULL && eigen.off != NULL && eigen.work != NULL && eigen.beta != NULL &&
-		eigen.rotations != NULL && eigen.chunk != NULL)
+	if (eigen.order != NULL && eigen.off != NULL && eigen.work != NULL &&
+		eigen.beta != NULL && eigen.rotations != NULL && eigen.chunk != NULL)
 		status = solve(&eigen);
 	km_free(host, eigen.order);
 	km_free(host, eigen.off);

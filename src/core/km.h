@@ -475,7 +475,8 @@ typedef struct KmPair
 	int64_t		count;
 } KmPair;
 
-extern double km_adjusted_rand_pairs(KmPair *pairs, size_t n);
+extern KmStatus km_adjusted_rand_pairs(const KmHost *host, KmPair *pairs,
+									   size_t n, double *index);
 
 /* ---- hashes of what a row holds ---- */
 

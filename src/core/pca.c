@@ -348,7 +348,7 @@ add_rows(Covariance *cov)
  * In units of 2^exponent, so that squares stay in double's range.  What the
  * rounding of means left over is in the sums of deviations.
  */
-static void
+static KmStatus
 fill_matrix(Covariance *cov)
 {
 	double		n = (double) cov->table->nrows;
@@ -367,11 +367,14 @@ fill_matrix(Covariance *cov)
 				ldexp(sum / n, -cov->shift[i] - cov->shift[j] -
 					  2 * cov->exponent);
 		}
+		if (!km_poll(&cov->poll, 20.0 * (i + 1)))
+			return KM_CANCELLED;
 	}
+	return KM_OK;
 }
 
 /* The same for categories, whose rows are counted: no rounding but one. */
-static void
+static KmStatus
 fill_categories(Covariance *cov)
 {
 	const int64_t *counts = cov->counts;
@@ -402,7 +405,10 @@ fill_categories(Covariance *cov)
 			row[j] = step * ldexp(cov->step[j - nnum], -cov->exponent) *
 				((double) excess / ((double) n * (double) n));
 		}
+		if (!km_poll(&cov->poll, 40.0 * (i + 1)))
+			return KM_CANCELLED;
 	}
+	return KM_OK;
 }
 
 /* ---- axes ---- */
@@ -564,8 +570,8 @@ find_covariance(KmPca *pca, Covariance *cov, size_t limit, int *width)
 	if (cov->exponent == INT32_MIN)
 		return KM_OK;			/* all rows are equal: zeros */
 	KM_TRY(add_rows(cov));
-	fill_matrix(cov);
-	fill_categories(cov);
+	KM_TRY(fill_matrix(cov));
+	KM_TRY(fill_categories(cov));
 	clear_sums(cov);
 	return KM_OK;
 }

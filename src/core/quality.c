@@ -151,8 +151,8 @@ sum_positions(const KmTable *table, const KmSpace *space,
 }
 
 /* Centroids and the mean of all from the sums; the sums become the total. */
-static void
-compute_centroids(const KmSpace *space, Means *means)
+static KmStatus
+compute_centroids(const KmSpace *space, KmPoll *poll, Means *means)
 {
 	size_t		width = (size_t) space->width;
 	int64_t		rows = 0;
@@ -163,13 +163,19 @@ compute_centroids(const KmSpace *space, Means *means)
 			km_mean_center(space, means->units, means->sums + c * width,
 						   means->size[c], means->centroids + c * width);
 		rows += means->size[c];
+		/* divisions of 128 bits; then from memory */
+		if (!km_poll(poll, 20.0 * (double) width))
+			return KM_CANCELLED;
 	}
 	for (int c = 1; c < means->k; c++)
 	{
 		for (size_t j = 0; j < width; j++)
 			means->sums[j] += means->sums[c * width + j];
+		if (!km_poll(poll, 4.0 * (double) width))
+			return KM_CANCELLED;
 	}
 	km_mean_center(space, means->units, means->sums, rows, means->mean);
+	return KM_OK;
 }
 
 static KmStatus
@@ -178,8 +184,7 @@ find_means(const KmTable *table, const KmSpace *space, const uint16_t *own,
 {
 	KM_TRY(choose_units(table, space, poll, means));
 	KM_TRY(sum_positions(table, space, own, poll, means));
-	compute_centroids(space, means);
-	return KM_OK;
+	return compute_centroids(space, poll, means);
 }
 
 /* ---- measures ---- */
@@ -313,8 +318,8 @@ sum_to_centroids(const KmFit *fit, const FixedScale *scale, KmPoll *poll,
 }
 
 /* What the fit knows already: sums of rows that weigh the same. */
-static void
-take_sums(const KmFit *fit, Means *means)
+static KmStatus
+take_sums(KmFit *fit, Means *means)
 {
 	const KmLloyd *lloyd = &fit->lloyd;
 
@@ -322,7 +327,7 @@ take_sums(const KmFit *fit, Means *means)
 		   sizeof(KmWide) * lloyd->k * fit->space.width);
 	memcpy(means->size, lloyd->size, sizeof(int64_t) * lloyd->k);
 	memcpy(means->units, fit->space.unit, sizeof(double) * fit->space.nnum);
-	compute_centroids(&fit->space, means);
+	return compute_centroids(&fit->space, &fit->poll, means);
 }
 
 static KmStatus
@@ -337,7 +342,7 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 		KM_TRY(find_means(fit->table, space, fit->lloyd.own, &fit->poll,
 						  means));
 	else
-		take_sums(fit, means);
+		KM_TRY(take_sums(fit, means));
 
 	/*
 	 * A search that has converged has the means as centers, and the distances

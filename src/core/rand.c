@@ -82,8 +82,8 @@ pair_segment(const KmPair *pair, bool other)
 }
 
 /* Heap sort by one of the segments: in place, no worst case. */
-static void
-sort_pairs(KmPair *pairs, size_t n, bool other)
+static KmStatus
+sort_pairs(KmPoll *poll, KmPair *pairs, size_t n, bool other)
 {
 	for (size_t i = n / 2 + n; i-- > 1;)
 	{
@@ -107,33 +107,40 @@ sort_pairs(KmPair *pairs, size_t n, bool other)
 			pairs[at] = pairs[child];
 		}
 		pairs[at] = x;
+		/* millions of pairs are beyond the cache */
+		if (!km_poll(poll, 100))
+			return KM_CANCELLED;
 	}
+	return KM_OK;
 }
 
 /* sum of the squares of the rows in each segment */
-static KmWide
-sum_squares(KmPair *pairs, size_t n, bool other)
+static KmStatus
+sum_squares(KmPoll *poll, KmPair *pairs, size_t n, bool other,
+			KmWide *squares)
 {
-	KmWide		squares = 0;
 	int64_t		sum = 0;
 
-	sort_pairs(pairs, n, other);
+	KM_TRY(sort_pairs(poll, pairs, n, other));
+	*squares = 0;
 	for (size_t i = 0; i < n; i++)
 	{
 		sum += pairs[i].count;
 		if (i + 1 == n || pair_segment(&pairs[i], other) !=
 			pair_segment(&pairs[i + 1], other))
 		{
-			squares += (KmWide) sum * sum;
+			*squares += (KmWide) sum * sum;
 			sum = 0;
 		}
 	}
-	return squares;
+	return KM_OK;
 }
 
-double
-km_adjusted_rand_pairs(KmPair *pairs, size_t n)
+KmStatus
+km_adjusted_rand_pairs(const KmHost *host, KmPair *pairs, size_t n,
+					   double *index)
 {
+	KmPoll		poll = {host, 0};
 	int64_t		rows = 0;
 	KmWide		cells = 0;
 	KmWide		a_squares;
@@ -144,7 +151,8 @@ km_adjusted_rand_pairs(KmPair *pairs, size_t n)
 		rows += pairs[i].count;
 		cells += (KmWide) pairs[i].count * pairs[i].count;
 	}
-	a_squares = sum_squares(pairs, n, false);
-	b_squares = sum_squares(pairs, n, true);
-	return adjusted_rand(rows, cells, a_squares, b_squares);
+	KM_TRY(sum_squares(&poll, pairs, n, false, &a_squares));
+	KM_TRY(sum_squares(&poll, pairs, n, true, &b_squares));
+	*index = adjusted_rand(rows, cells, a_squares, b_squares);
+	return KM_OK;
 }

@@ -226,8 +226,8 @@ fill_half(Stability *s, uint64_t stream)
 /* ---- comparing ---- */
 
 /* Adjusted Rand index of own and other over the rows drawn. */
-static double
-compare_labels(Stability *s, int k)
+static KmStatus
+compare_labels(Stability *s, int k, double *index)
 {
 	const KmDraw *draw = &s->evidence->draw;
 	int64_t		n = draw->table.nrows;
@@ -240,12 +240,14 @@ compare_labels(Stability *s, int k)
 			s->pairs[i].b = s->other[i];
 			s->pairs[i].count = draw->multiplicity[i];
 		}
-		return km_adjusted_rand_pairs(s->pairs, (size_t) n);
+		return km_adjusted_rand_pairs(s->fit->host, s->pairs, (size_t) n,
+									  index);
 	}
 	memset(s->table, 0, sizeof(int64_t) * k * k);
 	for (int64_t i = 0; i < n; i++)
 		s->table[s->own[i] * k + s->other[i]] += draw->multiplicity[i];
-	return km_adjusted_rand(s->table, k, k);
+	*index = km_adjusted_rand(s->table, k, k);
+	return KM_OK;
 }
 
 /*
@@ -276,7 +278,7 @@ compare_refit(Stability *s, const KmSolution *solution, int refit,
 		status = km_evidence_labels(s->evidence, pool.centers[0], k,
 									s->other);
 	if (status == KM_OK)
-		*index = compare_labels(s, k);
+		status = compare_labels(s, k, index);
 	km_pool_clear(&fit->space, &pool);
 	return status;
 }

@@ -198,7 +198,8 @@ kseg_ari_final(PG_FUNCTION_ARGS)
 		all[n].count = entry->count;
 		n++;
 	}
-	index = km_adjusted_rand_pairs(all, n);
+	kseg_check(km_adjusted_rand_pairs(kseg_host(CurrentMemoryContext), all, n,
+									  &index));
 	pfree(all);
 	PG_RETURN_FLOAT8(index);
 }

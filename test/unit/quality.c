@@ -792,12 +792,44 @@ plain_rand(const int *a, const int *b, int n)
 		 (both + b_only) * (b_only + neither));
 }
 
+/* A million pairs take a second to sort: a stop must not wait for it. */
+static void
+check_stopped_rand(void)
+{
+	KmPair		pairs[1000];
+	TestHost	host;
+	double		index;
+	bool		stopped = true;
+	long		polls;
+
+	host_init(&host);
+	for (int i = 0; i < 1000; i++)
+		pairs[i] = (KmPair)
+	{
+		i * 7 % 31, i * 11 % 37, 1
+	};
+	(void) km_adjusted_rand_pairs(&host.host, pairs, 1000, &index);
+	polls = host.polls;
+	for (long n = 1; n <= polls; n++)
+	{
+		host.polls = 0;
+		host.stop_at = n;
+		stopped &= km_adjusted_rand_pairs(&host.host, pairs, 1000,
+										  &index) == KM_CANCELLED;
+	}
+	check(stopped && polls > 20, "stopped at each of %ld polls", polls);
+}
+
 static void
 test_rand(void)
 {
 	uint64_t	state = 31;
 	bool		good = true;
 	bool		same = true;
+	double		none = 0;
+	TestHost	host;
+
+	host_init(&host);
 
 	for (int round = 0; round < 60; round++)
 	{
@@ -807,6 +839,7 @@ test_rand(void)
 		int64_t		cells[144] = {0};
 		KmPair		pairs[145];
 		int			npairs = 0;
+		double		index;
 		int			a[90];
 		int			b[90];
 
@@ -829,13 +862,16 @@ test_rand(void)
 		}
 		good &= near(km_adjusted_rand(cells, rows, columns),
 					 plain_rand(a, b, n), 1e-14);
-		same &= same_bits(km_adjusted_rand(cells, rows, columns),
-						  km_adjusted_rand_pairs(pairs, (size_t) npairs));
+		same &= km_adjusted_rand_pairs(&host.host, pairs, (size_t) npairs,
+									   &index) == KM_OK &&
+			same_bits(km_adjusted_rand(cells, rows, columns), index);
 	}
 	check(good, "adjusted Rand index by counting pairs");
 	check(same, "from a table and from pairs the same bits");
 	check(isnan(km_adjusted_rand(NULL, 0, 0)) &&
-		  isnan(km_adjusted_rand_pairs(NULL, 0)), "of no rows: none");
+		  km_adjusted_rand_pairs(&host.host, NULL, 0, &none) == KM_OK &&
+		  isnan(none), "of no rows: none");
+	check_stopped_rand();
 	{
 		/* the same shares of more rows than are exact */
 		int64_t		few[4] = {3000000, 1000000, 500000, 2500000};
