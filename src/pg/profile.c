@@ -78,10 +78,14 @@ find_z(const ProfileRow *row)
 static double
 find_index(const ProfileRow *row)
 {
+	double		index;
+
 	if (row->kind == KM_MOMENT || !(row->overall_mean > 0) ||
 		!(row->mean >= 0))
 		return get_float8_nan();
-	return 100 * row->mean / row->overall_mean;
+	index = 100 * row->mean / row->overall_mean;
+	/* near the end of double's range the factor must wait */
+	return isfinite(index) ? index : 100 * (row->mean / row->overall_mean);
 }
 
 /* Largest |z| first, then in order of the columns; none at the end. */

@@ -137,6 +137,9 @@ SELECT segment, label, mean FROM kseg_profile((SELECT jsonb_set(m::jsonb, '{segm
 -- a model that no fit made: values beyond double's range are nulls
 SELECT segment, label, mean, z, rank FROM kseg_profile((SELECT jsonb_set(m::jsonb, '{features,0,divisor}', '1e307')::kseg_model
 	FROM kseg_fit('VALUES (1), (20), (300)', 3) AS m));
+-- nor is an index lost on the way
+SELECT segment, feature, mean, overall_mean, index_100 FROM kseg_profile(kseg_fit('VALUES (1), (2)', 1),
+	'SELECT 1 AS column1, 2e307::float8 * n AS large FROM generate_series(1, 3) AS n') ORDER BY 2;
 -- names that are hard to read, or look like labels
 SELECT * FROM labels($$SELECT x AS "it's ""odd"",
  two lines", y AS "größe_in_ungewöhnlich_langen_worten_die_niemand_liest", c AS "%s"

@@ -20,6 +20,7 @@ $node->safe_psql('postgres', q{
 	       'v' || (hashint4(i + 6) & 15) AS g, NULL::int AS segment
 	FROM generate_series(1, 150000) AS i;
 	VACUUM ANALYZE t;
+	CREATE TABLE wide AS SELECT kseg_fit('SELECT id % 999 AS x, ''v'' || id % 1200 AS c FROM t WHERE id < 2000', 2, '{"n_init": 1}') AS model;
 	CREATE TABLE m AS SELECT kseg_fit(20, a, b, c, d, e, f) AS model FROM t WHERE id < 20000;
 });
 
@@ -33,6 +34,8 @@ my %statements = (
 	'elbow' => q{SELECT * FROM kseg_elbow('SELECT a, b, c, d FROM t', 1, 6)},
 	'segments' => q{SELECT count(*) FROM kseg_segments('SELECT id, a, b, c, d FROM t', 'id', 10)},
 	'evaluate' => q{SELECT count(*) FROM m, kseg_evaluate(model, 'SELECT a, b, c, d, e, f FROM t') AS v},
+	'agreement of very many pairs' => q{SELECT kseg_ari(i % 1600, i / 1600) FROM generate_series(1, 1500000) AS i},
+	'project' => q{SELECT count(*) FROM wide, kseg_project(model, 'SELECT id, id % 999 AS x, ''v'' || id % 1200 AS c FROM t WHERE id < 20000', 'id')},
 	'explain' => q{SELECT count(rule) FROM m, kseg_explain(model, 'SELECT a, b, c, d, e, f FROM t')},
 	'window' => q{SELECT count(s) FROM (SELECT kseg_cluster(5, a, b) OVER () AS s FROM t) AS w},
 	'scaler' => q{SELECT kseg_scaler('robust', a, b, c, d, e, f) FROM t},
