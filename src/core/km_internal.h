@@ -192,6 +192,11 @@ km_cell(const KmTable *table, const KmBlock *block, int row, int slot)
 		row % KM_LANES;
 }
 
+/* the block that holds a row, by the number of the row in the table */
+extern const KmBlock *km_find_block(const KmTable *table, int64_t row);
+/* slot 0 of such a row; the others follow KM_LANES apart */
+extern double *km_find_row(const KmTable *table, int64_t row);
+
 /* integer weight of the row at lane */
 static inline int64_t
 km_row_weight(const KmTable *table, const double *lane)

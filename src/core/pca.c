@@ -644,31 +644,12 @@ km_pca_explained(const KmPca *pca)
 
 /* ---- coordinates ---- */
 
-/* The block that holds a row. */
-static const KmBlock *
-find_block(const KmTable *table, int64_t row)
-{
-	int			low = 0;
-	int			high = table->nblocks - 1;
-
-	while (low < high)
-	{
-		int			middle = (low + high + 1) / 2;
-
-		if (table->blocks[middle].first <= row)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return &table->blocks[low];
-}
-
 void
 km_pca_project(const KmPca *pca, int64_t row, double *coordinates)
 {
 	const KmTable *table = pca->table;
 	const KmSpace *space = pca->space;
-	const KmBlock *block = find_block(table, row);
+	const KmBlock *block = km_find_block(table, row);
 	const double *lane = km_cell(table, block, (int) (row - block->first), 0);
 
 	for (int a = 0; a < pca->dims; a++)

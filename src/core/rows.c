@@ -201,19 +201,39 @@ km_table_clear(KmTable *table)
 	table->blocks_allocated = 0;
 }
 
+const KmBlock *
+km_find_block(const KmTable *table, int64_t row)
+{
+	int			low = 0;
+	int			high = table->nblocks - 1;
+
+	while (low < high)
+	{
+		int			middle = (low + high + 1) / 2;
+
+		if (table->blocks[middle].first <= row)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return &table->blocks[low];
+}
+
+double *
+km_find_row(const KmTable *table, int64_t row)
+{
+	const KmBlock *block = km_find_block(table, row);
+
+	return km_cell(table, block, (int) (row - block->first), 0);
+}
+
 /* Copy row of a table into a center's form. */
 void
 km_row_center(const KmTable *table, const KmSpace *space, int64_t row,
 			  double *center)
 {
-	const KmBlock *block = table->blocks;
-	const double *lane;
-	int			in_block;
+	const double *lane = km_find_row(table, row);
 
-	while (row >= block->first + block->nrows)
-		block++;
-	in_block = (int) (row - block->first);
-	lane = km_tile(table, block, in_block / KM_LANES) + in_block % KM_LANES;
 	for (int s = 0; s < space->nnum; s++)
 		center[s] = lane[s * KM_LANES];
 	memset(center + space->nnum, 0,

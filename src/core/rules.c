@@ -243,26 +243,6 @@ hash_rows(Draw *draw)
 						   draw->spare, draw->n);
 }
 
-/* The row's values; rows are numbered through. */
-static const double *
-find_lane(const KmTable *table, int64_t row)
-{
-	int			low = 0;
-	int			high = table->nblocks - 1;
-
-	while (low < high)
-	{
-		int			middle = (low + high + 1) / 2;
-
-		if (table->blocks[middle].first <= row)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return km_cell(table, &table->blocks[low],
-				   (int) (row - table->blocks[low].first), 0);
-}
-
 /* The row's segment, k if it has none. */
 static int
 lane_stratum(const KmRules *rules, const double *lane)
@@ -273,7 +253,7 @@ lane_stratum(const KmRules *rules, const double *lane)
 static int
 row_stratum(const KmRules *rules, int64_t row)
 {
-	return lane_stratum(rules, find_lane(&rules->rows->table, row));
+	return lane_stratum(rules, km_find_row(&rules->rows->table, row));
 }
 
 /*
@@ -420,7 +400,7 @@ take_drawn(Draw *draw)
 		if (draw->got[c] == draw->want[c])
 			continue;
 		draw->got[c]++;
-		rules->lanes[at] = find_lane(&rules->rows->table, row);
+		rules->lanes[at] = km_find_row(&rules->rows->table, row);
 		rules->weight[at] = (int64_t)
 			(ldexp((double) rules->sizes[c], WEIGHT_BITS) /
 			 (double) draw->want[c] + 0.5);
