@@ -351,7 +351,7 @@ to_microseconds(double seconds)
 
 	for (int64 us = guess - 1; us <= guess + 1; us++)
 	{
-		double		back = kseg_decimal_double((uint64) Abs(us), -6);
+		double		back = kseg_decimal_double((uint64) llabs(us), -6);
 
 		if ((us < 0 ? -back : back) == seconds)
 			return us;
@@ -434,8 +434,8 @@ print_interval(StringInfo buffer, double cut)
 		int64		us = to_microseconds(cut);
 
 		appendStringInfo(buffer, "%s%lld", us < 0 ? "-" : "",
-						 (long long) (Abs(us) / USECS_PER_SEC));
-		append_fraction(buffer, (int) (Abs(us) % USECS_PER_SEC));
+						 (long long) (llabs(us) / USECS_PER_SEC));
+		append_fraction(buffer, (int) (llabs(us) % USECS_PER_SEC));
 	}
 	appendStringInfoString(buffer, " seconds'");
 }
