@@ -3,7 +3,7 @@
 
 Inertia, silhouette (overall and per segment), Davies-Bouldin,
 Calinski-Harabasz and the adjusted Rand index, all to 1e-9 relative, of the
-segments that kseg gives.  The data are the mall customers, where they are at
+segments that kseg gives, as kseg_evaluate and kseg_elbow measure them.  The data are the mall customers, where they are at
 hand, and generated sets.
 """
 import json
@@ -163,6 +163,51 @@ def check_categories():
             expected(z, labels("age, city", "quality"), centers))
 
 
+def elbow(columns, k_min, k_max, options):
+    return json.loads(psql(f"""SELECT json_agg(e ORDER BY k) FROM kseg_elbow(
+        'SELECT {columns} FROM quality', {k_min}, {k_max},
+        '{json.dumps(options)}') AS e"""))
+
+
+def compare_elbow(name, columns, z, options, exact=False):
+    """Each k of an elbow, by the segments that a fit with this k gives."""
+    for row in elbow(columns, 1, 8, options):
+        k = row["k"]
+        make_model(columns, "quality", {"k": k, **options})
+        own = labels(columns, "quality")
+        # The segments before help an elbow to find other ones than a fit
+        # does; with a single k it searches as a fit.
+        if not close(row["inertia"], floats("""SELECT i.inertia
+                FROM quality_model, kseg_info(model) AS i""")[0][0]):
+            row, = elbow(columns, k, k, options)
+        if k == 1:
+            ok(close(row["inertia"], ((z - z.mean(0)) ** 2).sum()) and
+               all(row[m] is None for m in MEASURES[2:]), f"{name} elbow, 1")
+            continue
+        wanted = dict(zip(MEASURES, expected(z, own, means(z, own), exact)[0]))
+        for measure in MEASURES[1:]:
+            ok(close(row[measure], wanted[measure]),
+               f"{name} elbow, {k}: {measure} {row[measure]!r}"
+               f" against {wanted[measure]!r}")
+
+
+def check_elbow():
+    rows = mall()
+    if rows is None:
+        skip("elbow of the mall customers", "shared data are not here")
+    else:
+        x = np.array(rows)[:, 1:]
+        compare_elbow("mall", load_array("quality", x), x, {"scale": "none"})
+    for number in (2, 4, 13):
+        x, _ = datasets.make(number)
+        z = StandardScaler().fit_transform(x)
+        columns = load_array("quality", x)
+        compare_elbow(f"set {number}", columns, z, {}, number == 13)
+        if number == 4:
+            z = z / np.linalg.norm(z, axis=1)[:, None]
+            compare_elbow("cosine", columns, z, {"distance": "cosine"})
+
+
 def check_ari():
     rng = np.random.default_rng(5)
     for name, n, k, noise in (("alike", 5000, 7, 0.1), ("by chance", 900, 4, 1),
@@ -180,5 +225,6 @@ check_mall()
 check_sets()
 check_cosine()
 check_categories()
+check_elbow()
 check_ari()
 finish()
