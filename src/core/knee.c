@@ -123,24 +123,28 @@ average_drops(const double *drops, int n, double *expected)
 /*
  * The curve's points are inertia[0 .. n - 1] at first, first + 1, ...
  * segments; memory has room for REFERENCES + 2 numbers a point.
+ * smallest: rows of the smallest segment at the last point.
  */
 static KmStatus
 judge_curve(KmFit *fit, const double *inertia, int first, int n,
-			double *memory, KmKnee *knee)
+			int64_t smallest, double *memory, KmKnee *knee)
 {
 	double	   *drop = memory;
 	double	   *expected = drop + n;
 	double	   *references = expected + n;
 	double		noise;
-	bool		is_end = fit->sample.complete &&
-		first + n - 1 == fit->sample.distinct &&
-		fit->table->nrows / ROWS_PER_VALUE >= fit->sample.distinct;
+	bool		is_last = fit->sample.complete &&
+		first + n - 1 == fit->sample.distinct;
 
 	for (int i = 1; i < n; i++)
 		drop[i] = km_drop(inertia[i - 1], inertia[i], inertia[0]);
 	KM_TRY(km_reference_drops(fit, first, n, REFERENCES, references));
 	noise = average_drops(references, n, expected);
-	km_find_knees(drop, expected, noise, n, is_end, knee);
+	km_find_knees(drop, expected, noise, n,
+				  is_last && smallest >= ROWS_PER_VALUE, knee);
+	/* with a segment for each different row there is no higher k to try */
+	if (is_last)
+		knee->is_open = false;
 	return KM_OK;
 }
 
@@ -168,7 +172,8 @@ km_fit_knee(KmFit *fit, KmSolution *const *solutions, int n, KmKnee *knee)
 		return KM_NO_MEMORY;
 	for (int i = 0; i < n; i++)
 		memory[i] = i < skipped ? fit->total : solutions[i - skipped]->inertia;
-	status = judge_curve(fit, memory, solutions[0]->k - skipped, n, memory + n,
+	status = judge_curve(fit, memory, solutions[0]->k - skipped, n,
+						 solutions[n - skipped - 1]->smallest, memory + n,
 						 knee);
 	knee->knee -= knee->knee >= 0 ? skipped : 0;
 	knee->second -= knee->second >= 0 ? skipped : 0;

@@ -82,7 +82,8 @@ lap(Elbow *elbow)
 static void
 fit_points(Elbow *elbow)
 {
-	kseg_check_centroids(elbow->fit, elbow->k_min + elbow->n - 1);
+	kseg_check_centroids(elbow->fit, elbow->k_min,
+						 elbow->k_min + elbow->n - 1);
 	for (int i = 0; i < elbow->n; i++)
 	{
 		int			k = elbow->k_min + i;
@@ -283,7 +284,7 @@ set_figures(const Elbow *elbow, int i, ElbowRow *row)
 	if (total > 0)
 		set_number(row, 2, 1 - solution->inertia / total);
 	if (before > 0)
-		set_number(row, 3, 100 * (before - solution->inertia) / before);
+		set_number(row, 3, 100 * ((before - solution->inertia) / before));
 	set_number(row, 4, point->silhouette);
 	set_number(row, 5, point->davies_bouldin);
 	set_number(row, 6, point->calinski_harabasz);

@@ -358,15 +358,25 @@ kseg_ingest_skipped(const KsegIngest *ingest)
  */
 #define CENTROID_OVERHEAD	128
 
+/* A solution that is kept: per dimension of a segment, and per segment. */
+#define KEPT_DIMENSION	8
+#define KEPT_SEGMENT	80
+
+/* One solution for each k from k_min to k_max, and the search for the last. */
 void
-kseg_check_centroids(const KmFit *fit, int k)
+kseg_check_centroids(const KmFit *fit, int k_min, int k_max)
 {
+	double		width = km_fit_width(fit);
+	int			k = k_max;
+	double		kept;			/* segments of the solutions before */
 	double		needed;
 
 	/* there are never more segments than distinct rows */
 	if (km_fit_distinct(fit) >= 0 && km_fit_distinct(fit) < k)
 		k = (int) km_fit_distinct(fit);
-	needed = (double) k * km_fit_width(fit) * CENTROID_OVERHEAD;
+	kept = k > k_min ? ((double) k_min + k - 1) / 2 * (k - k_min) : 0;
+	needed = k * width * CENTROID_OVERHEAD +
+		kept * (width * KEPT_DIMENSION + KEPT_SEGMENT);
 	if (needed > (double) kseg_work_mem * 1024)
 		kseg_error_centroids(k, km_fit_width(fit), (Size) needed);
 }
@@ -513,7 +523,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 		k = ingest->options->k;
 	init = kseg_options_init(ingest->options, ingest->features,
 							 ingest->nfeatures, &k);
-	kseg_check_centroids(fit, k);
+	kseg_check_centroids(fit, k, k);
 	status = km_fit_run(fit, k, init, &solution);
 	if (status == KM_TOO_FEW_ROWS)
 		kseg_error_too_few_rows(k, km_fit_distinct(fit));

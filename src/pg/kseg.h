@@ -244,7 +244,7 @@ extern KmFeature *kseg_ingest_features(KsegIngest *ingest, int *nfeatures);
 extern KmModel *kseg_ingest_fit(KsegIngest *ingest, int k);
 
 /* Raise if looking for k segments takes more than kseg.work_mem. */
-extern void kseg_check_centroids(const KmFit *fit, int k);
+extern void kseg_check_centroids(const KmFit *fit, int k_min, int k_max);
 
 extern void kseg_ingest_free(KsegIngest *ingest);
 

@@ -132,6 +132,14 @@ ORDER BY k;
 SELECT k, is_knee, note
 FROM kseg_elbow('SELECT i % 5 AS answer FROM generate_series(1, 200) AS i', 1, 6)
 ORDER BY k;
+-- but not where one of them is rare, and there is no k after the last value
+SELECT k, round(drop_pct::numeric, 2) AS drop_pct, drop_pct <= 100 AS possible,
+	is_knee, note
+FROM kseg_elbow('SELECT CASE WHEN i > 3 THEN i % 4 ELSE 5 END AS answer
+	FROM generate_series(1, 200) AS i', 1, 5) ORDER BY k;
+SELECT k, drop_pct, is_knee, note FROM kseg_elbow('VALUES (1), (2), (5)', 3, 3);
+SELECT k, drop_pct <= 100 AS possible, is_knee, note
+FROM kseg_elbow('VALUES (1), (2), (5)', 1, 3) ORDER BY k;
 -- small segments, a cut by max_iter, silhouettes from a sample
 SELECT k, round(smallest_share::numeric, 4) AS smallest_share, note
 FROM kseg_elbow('SELECT i / 100.0 AS x FROM generate_series(1, 600) AS i
@@ -211,6 +219,12 @@ FROM (VALUES
 	(11, '(''SELEC x FROM elbow_customer'')')) AS c (n, call),
 	failure('SELECT * FROM kseg_elbow' || call) AS f
 ORDER BY n \gx
+
+-- the solutions of all k are kept
+SET kseg.work_mem = '1MB';
+SELECT count(*) FROM kseg_elbow('SELECT array_fill(i::float8, ARRAY[100])
+	FROM generate_series(1, 100) AS i', 1, 40);
+RESET kseg.work_mem;
 
 DROP FUNCTION failure, elbow_u;
 DROP TABLE elbow_customer, elbow_clear, elbow_none, elbow_two, elbow_bits, elbow_found;
