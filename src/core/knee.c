@@ -91,8 +91,10 @@ km_find_knees(const double *drop, const double *expected, double noise,
 	}
 	if (next < SECOND_SHARE * most)
 		knee->second = -1;
+	/* nothing beyond the end could be a second knee to so strong a first */
 	knee->is_open = !is_end && n > 1 && drop[n - 1] - expected[n - 1] >=
-		KNEE_STRENGTH * chance_excess(expected, noise, n - 1);
+		fmax(KNEE_STRENGTH * chance_excess(expected, noise, n - 1),
+			 SECOND_SHARE * most);
 }
 
 /* Mean of each drop over the references, and how much one varies. */

@@ -34,6 +34,8 @@ static const Curve curves[] = {
 	{"as strong: the first", {0, 0.2, 0.5, 0, 0, 0.3, 0.5, 0, 0}, 9, 0.01, false, 2, 6, false},
 	{"three: the two strongest", {0, 0.5, 0, 0, 0.3, 0, 0, 0.4, 0, 0}, 10, 0.01, false, 1, 7, false},
 	{"at the last point", {0, 0.2, 0.3, 0.4}, 4, 0.01, false, -1, -1, true},
+	{"a knee, little at the last point", {0, 0.2, 1.5, 0, 0.2}, 5, 0.01, false, 2, -1, false},
+	{"a knee, much at the last point", {0, 0.2, 1.5, 0, 0.6}, 5, 0.01, false, 2, -1, true},
 	{"at the last point, where rows end", {0, 0.2, 0.3, 0.6}, 4, 0.01, true, 3, -1, false},
 	{"two points", {0, 0.5}, 2, 0.01, false, -1, -1, true},
 	{"one point", {0}, 1, 0.01, false, -1, -1, false}
