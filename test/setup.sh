@@ -228,7 +228,7 @@ apt()
 
 install_packages()
 {
-	local version
+	local version name
 
 	# A source that cannot be reached need not be the one we need.
 	echo "Installing from Debian's packages what is missing; this can take minutes."
@@ -252,12 +252,13 @@ install_packages()
 			fail "$(tail -n 30 "$scratch/log")" \
 				"apt-get could not install ${packages[*]}"
 	fi
-	if [ ${#wanted[@]} -gt 0 ]
-	then
-		echo "  ${wanted[*]}"
-		apt install --no-install-recommends --no-upgrade "${wanted[@]}" ||
-			echo "apt-get could not install ${wanted[*]}; going on without"
-	fi
+	# one by one: where a release lacks one, the others are still of use
+	for name in "${wanted[@]}"
+	do
+		echo "  $name"
+		apt install --no-install-recommends --no-upgrade "$name" ||
+			echo "apt-get could not install $name; going on without"
+	done
 
 	has_server || fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
 	has_compiler || fail "gcc is still missing"
@@ -267,8 +268,9 @@ install_packages()
 install_modules()
 {
 	echo "Installing from npm the libraries that draw pictures."
-	if (cd test/plots && timeout 300 npm ci --fetch-retries=1 \
-		--fetch-timeout=30000 </dev/null >>"$scratch/log" 2>&1)
+	if (cd test/plots && timeout -k 10 300 npm ci --cache="$scratch/npm" \
+		--fetch-retries=1 --fetch-timeout=30000 </dev/null \
+		>>"$scratch/log" 2>&1)
 	then
 		cp test/plots/package-lock.json test/plots/node_modules/.installed
 	else

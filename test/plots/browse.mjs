@@ -128,6 +128,8 @@ try {
 	clearTimeout(watchdog);
 	browser.removeAllListeners('exit');
 	console.log(JSON.stringify({ errors, requests, figures }));
+	// it has said all, and may hang as little as before
+	setTimeout(() => browser.kill('SIGKILL'), 10000).unref();
 	await send('Browser.close').catch(() => {});
 } catch (error) {
 	giveUp(String(error));
