@@ -709,7 +709,9 @@ BEGIN ATOMIC
 	),
 	marks AS (
 		SELECT panel, place, k, x, value, top, bottom, is_found,
-			round((bottom - pixels * (value - first * step))::numeric, 1) AS y,
+			-- what is next to nothing would underflow
+			round((bottom - pixels * (CASE WHEN abs(value) > step / 1e6
+				THEN value ELSE 0 END - first * step))::numeric, 1) AS y,
 			round((bottom + pixels * first * step)::numeric, 1) AS zero,
 			round(0.8 * 540 / places, 1) AS width,
 			place * 3 > places * 2 AS is_far

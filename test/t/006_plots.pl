@@ -160,8 +160,9 @@ $node->safe_psql('postgres', q{
 	UNION ALL SELECT 'svg_elbow_nothing', kseg_svg_elbow('[]'::jsonb)
 	UNION ALL SELECT 'svg_elbow_wide', kseg_svg_elbow('[
 		{"k": 2, "inertia": 1e300, "silhouette": -0.1},
-		{"k": 3, "inertia": 0, "silhouette": 0.2, "is_best_silhouette": true, "is_knee": true},
-		{"k": 4}]'::jsonb);
+		{"k": 3, "inertia": 1e-300, "silhouette": 0.2, "is_best_silhouette": true, "is_knee": true},
+		{"k": 4, "inertia": 0},
+		{"k": 5}]'::jsonb);
 });
 my $has_xml = $node->psql('postgres', q{SELECT xml_is_well_formed('<a/>')}) == 0;
 my @drawings = split /\n/, $node->safe_psql('postgres', 'SELECT name FROM drawing ORDER BY name');
