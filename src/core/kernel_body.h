@@ -187,10 +187,14 @@ NAME(place_) (const double *values, const double *axes, int nblocks,
 /* vectors of rows worked on together: hides what a square root takes */
 #define PAIR_LANES	(TOGETHER * VECTOR_LANES)
 
-/* KmPairs */
+/*
+ * KmPairs.  The scratch is the caller's: an array here would have a vector's
+ * alignment, which gcc 14's address sanitizer does not keep on its stack.
+ */
 static TARGET void
 NAME(pairs_) (const KmSpace *space, const double *rows, const double *tile,
-			  int n, const int32_t *targets, int ntargets, double *sums)
+			  int n, const int32_t *targets, int ntargets,
+			  double *restrict sums, double *restrict distance)
 {
 	int			nnum = space->nnum;
 	int			ncat = space->ncat;
@@ -198,8 +202,6 @@ NAME(pairs_) (const KmSpace *space, const double *rows, const double *tile,
 
 	for (int l = 0; l < n; l++, targets += ntargets)
 	{
-		double		distance[KM_PAIR_ROWS];
-
 		for (int at = 0; at < KM_PAIR_ROWS; at += PAIR_LANES)
 		{
 			const double *x = rows + at;

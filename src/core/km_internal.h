@@ -359,12 +359,12 @@ enum
  * to the n rows of a tile with a weight slot, times each one's weight.
  * Those of row l are added, KM_PAIR_ROWS side by side, to the sums that start
  * at targets[l * ntargets ...]: one sum for each row in the order of the
- * tiles, whatever the vector unit.
+ * tiles, whatever the vector unit.  distance: scratch, KM_PAIR_ROWS.
  */
 #define KM_PAIR_ROWS	32
 typedef void (*KmPairs) (const KmSpace *space, const double *rows,
 						 const double *tile, int n, const int32_t *targets,
-						 int ntargets, double *sums);
+						 int ntargets, double *sums, double *distance);
 extern KmPairs km_pairs_kernel(KmSimd simd);
 
 /* most tiles a kernel is called with at once */

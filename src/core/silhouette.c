@@ -37,7 +37,8 @@ typedef struct Silhouettes
 	KmPairs		pairs;
 	int			n;				/* segmentations in this batch */
 	Labeling   *labelings;
-	double	   *rows;			/* values of a group, slot by slot */
+	double	   *rows;			/* values of a group, slot by slot, and
+								 * scratch for one more slot */
 	double	   *sums;			/* all segments x KM_PAIR_ROWS */
 	size_t		nsums;
 	int32_t    *targets;		/* of a tile's rows, see KmPairs */
@@ -100,7 +101,8 @@ sum_group(Silhouettes *s)
 		}
 		s->pairs(s->space, s->rows,
 				 km_tile(table, table->blocks, (int) (row / KM_LANES)), here,
-				 s->targets, s->n, s->sums);
+				 s->targets, s->n, s->sums,
+				 s->rows + (size_t) KM_PAIR_ROWS * s->space->nfeatures);
 		if (!km_poll(s->poll, here * work))
 			return KM_CANCELLED;
 	}
@@ -203,7 +205,7 @@ begin_batch(Silhouettes *s, const int *k, const uint16_t *const *labels)
 	s->nsums = (size_t) total * KM_PAIR_ROWS;
 	s->sums = km_alloc(host, s->nsums, sizeof(double));
 	s->targets = km_alloc(host, (size_t) s->n * KM_LANES, sizeof(int32_t));
-	s->rows = km_alloc(host, (size_t) s->space->nfeatures * KM_PAIR_ROWS,
+	s->rows = km_alloc(host, ((size_t) s->space->nfeatures + 1) * KM_PAIR_ROWS,
 					   sizeof(double));
 	return s->sums == NULL || s->targets == NULL || s->rows == NULL ?
 		KM_NO_MEMORY : KM_OK;
