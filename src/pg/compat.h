@@ -34,6 +34,15 @@
 #define KSEG_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 18 can leave room before the tuple */
+#if PG_VERSION_NUM >= 180000
+#define kseg_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls, 0)
+#else
+#define kseg_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls)
+#endif
+
 /* Is this JSON, every escape in it included?  Raises nothing but on a stack
  * too deep. */
 static inline bool

@@ -136,7 +136,7 @@ add_row(void *arg, const KsegScoredRow *row)
 		return;
 	}
 	values[0] = Int64GetDatum(hash_row(projection, row, values[1], nulls[1]));
-	ExecStoreMinimalTuple(heap_form_minimal_tuple(projection->waiting_desc,
+	ExecStoreMinimalTuple(kseg_form_minimal_tuple(projection->waiting_desc,
 												  values, nulls),
 						  projection->slot, false);
 	tuplesort_puttupleslot(projection->chosen, projection->slot);
