@@ -152,6 +152,7 @@ describe_segments(KmFit *fit, const SegmentSums *sums, KmModel *model)
 		segment->reach = mean + 3 * sqrt(variance > 0 ? variance : 0);
 	}
 	model->inertia = km_total_inertia(fit, sums, lloyd->k);
+	km_model_number(model);
 	return KM_OK;
 }
 

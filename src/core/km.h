@@ -125,6 +125,7 @@ typedef struct KmFeature
 
 typedef struct KmSegment
 {
+	int			id;				/* what users call it, from 1 */
 	int64_t		size;			/* rows */
 	double		weight;			/* sum of row weights; = size without */
 	double		inertia;		/* weighted sum of squared distances */
@@ -140,6 +141,8 @@ typedef struct KmSegment
  * the segment, times factor).  Features stand in the order of the call.
  * "means" is like it: the mean of the rows before they were set to length 1
  * (cosine); NULL when that is the same as centers (euclidean).
+ *
+ * Ids of segments rise, and are 1 .. k in a model that continues no other.
  */
 typedef struct KmModel
 {
@@ -151,6 +154,8 @@ typedef struct KmModel
 	int			nfeatures;
 	int			width;
 	int			iterations;
+	int			last_id;		/* highest id that this model, or one that it
+								 * continues, ever gave; 0 for a scaler */
 	uint64_t	seed;
 	int64_t		rows;			/* fitted */
 	int64_t		rows_skipped;	/* because of nulls */
@@ -378,6 +383,11 @@ extern KmStatus km_model_read(const KmHost *host, const unsigned char *bytes,
 extern void km_model_free(const KmHost *host, KmModel *model);
 extern size_t km_model_size(const KmModel *model);
 extern void km_model_write(const KmModel *model, unsigned char *bytes);
+
+/* give the segments ids from 1 to k, as those of a new model */
+extern void km_model_number(KmModel *model);
+/* has it other ids than those? */
+extern bool km_model_has_ids(const KmModel *model);
 
 /* position of a category's name in the feature; -1: never seen */
 extern int	km_category_find(const KmFeature *feature, const char *name,

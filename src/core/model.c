@@ -7,7 +7,7 @@
  *		byte	KM_FORMAT
  *		byte	0 model, 1 scaler
  *		byte	scale, distance, fill_nulls, converged (a byte each)
- *		u16		0
+ *		u16		1 when ids are stored, otherwise 0
  *		u32		k, features, width, iterations
  *		u64		seed
  *		i64		rows, rows_skipped
@@ -21,9 +21,12 @@
  *			numeric:  f64 clip_low, clip_high, min, max, mean, sd, center,
  *					  divisor, origin; i32 grid
  *			category: u32 number; each: u32 length, bytes, i64 count
- *		segments, each: i64 size, f64 weight, inertia, reach
+ *		with ids: u32 last_id
+ *		segments, each: i64 size, f64 weight, inertia, reach; with ids: u32 id
  *		f64		centers, k x width
  *		f64		means, k x width, for cosine models alone
+ *
+ * Ids are stored only when they are not 1 .. k, so that a model has one form.
  *
  * Reading trusts nothing: one walk over the bytes checks every length before
  * it is used, needs no memory, and is what the second walk, which fills a
@@ -110,6 +113,7 @@ put_model(Writer *w, const KmModel *model)
 {
 	size_t		options = model->options == NULL ? 0 : strlen(model->options);
 	size_t		cells = (size_t) model->k * model->width;
+	bool		has_ids = km_model_has_ids(model);
 
 	put_integer(w, KM_FORMAT, 1);
 	put_integer(w, model->k == 0, 1);
@@ -117,7 +121,7 @@ put_model(Writer *w, const KmModel *model)
 	put_integer(w, model->distance, 1);
 	put_integer(w, model->fill_nulls, 1);
 	put_integer(w, model->converged, 1);
-	put_integer(w, 0, 2);
+	put_integer(w, has_ids, 2);
 	put_integer(w, model->k, 4);
 	put_integer(w, model->nfeatures, 4);
 	put_integer(w, model->width, 4);
@@ -131,12 +135,16 @@ put_model(Writer *w, const KmModel *model)
 	put_bytes(w, model->options, options);
 	for (int f = 0; f < model->nfeatures; f++)
 		put_feature(w, &model->features[f]);
+	if (has_ids)
+		put_integer(w, model->last_id, 4);
 	for (int c = 0; c < model->k; c++)
 	{
 		put_integer(w, (uint64_t) model->segments[c].size, 8);
 		put_double(w, model->segments[c].weight);
 		put_double(w, model->segments[c].inertia);
 		put_double(w, model->segments[c].reach);
+		if (has_ids)
+			put_integer(w, model->segments[c].id, 4);
 	}
 	for (size_t i = 0; i < cells; i++)
 		put_double(w, model->centers[i]);
@@ -384,8 +392,9 @@ get_cells(Reader *r, size_t cells)
 	return array;
 }
 
+/* *has_ids: the segments bring them */
 static void
-get_header(Reader *r, bool scaler, KmModel *model)
+get_header(Reader *r, bool scaler, KmModel *model, bool *has_ids)
 {
 	uint64_t	value;
 
@@ -402,7 +411,9 @@ get_header(Reader *r, bool scaler, KmModel *model)
 	value = get_integer(r, 1);
 	require(r, value <= 1);
 	model->converged = value != 0;
-	require(r, get_integer(r, 2) == 0);
+	value = get_integer(r, 2);
+	require(r, value <= (scaler ? 0 : 1));
+	*has_ids = value != 0;
 	value = get_integer(r, 4);
 	require(r, scaler ? value == 0 : value >= 1 && value <= KM_MAX_K);
 	model->k = (int) value;
@@ -423,13 +434,54 @@ get_header(Reader *r, bool scaler, KmModel *model)
 	model->total = get_nonnegative(r);
 }
 
+/*
+ * Segments; their ids rise and are not above last_id.  Those of a new model
+ * are not stored.
+ */
+static void
+get_segments(Reader *r, bool has_ids, KmModel *model)
+{
+	int			before = 0;
+	bool		is_new = true;
+
+	model->last_id = model->k;
+	if (has_ids)
+	{
+		uint64_t	value = get_integer(r, 4);
+
+		require(r, value <= INT32_MAX);
+		model->last_id = (int) value;
+	}
+	model->segments = reserve(r, model->k, sizeof(KmSegment));
+	for (int c = 0; c < model->k && !r->bad; c++)
+	{
+		KmSegment	scratch;
+		KmSegment  *segment = &scratch;
+		uint64_t	id = (uint64_t) c + 1;
+
+		if (model->segments != NULL)
+			segment = &model->segments[c];
+		segment->size = get_count(r);
+		segment->weight = get_nonnegative(r);
+		segment->inertia = get_nonnegative(r);
+		segment->reach = get_nonnegative(r);
+		if (has_ids)
+			id = get_integer(r, 4);
+		require(r, id > (uint64_t) before && id <= (uint64_t) model->last_id);
+		is_new &= id == (uint64_t) c + 1;
+		segment->id = before = (int) id;
+	}
+	require(r, !has_ids || !is_new || model->last_id != model->k);
+}
+
 /* One walk: model is filled as far as memory is at hand (host not NULL). */
 static void
 get_model(Reader *r, bool scaler, KmModel *model)
 {
 	int			width = 0;
+	bool		has_ids;
 
-	get_header(r, scaler, model);
+	get_header(r, scaler, model, &has_ids);
 	model->options = get_string(r, (size_t) get_integer(r, 4));
 	if (r->bad)
 		return;
@@ -451,18 +503,7 @@ get_model(Reader *r, bool scaler, KmModel *model)
 	require(r, width == model->width);
 	if (r->bad)
 		return;
-	model->segments = reserve(r, model->k, sizeof(KmSegment));
-	for (int c = 0; c < model->k && !r->bad; c++)
-	{
-		KmSegment	segment;
-
-		segment.size = get_count(r);
-		segment.weight = get_nonnegative(r);
-		segment.inertia = get_nonnegative(r);
-		segment.reach = get_nonnegative(r);
-		if (model->segments != NULL)
-			model->segments[c] = segment;
-	}
+	get_segments(r, has_ids, model);
 	model->centers = get_cells(r, (size_t) model->k * model->width);
 	if (model->distance == KM_COSINE)
 		model->means = get_cells(r, (size_t) model->k * model->width);
@@ -536,6 +577,27 @@ km_model_free(const KmHost *host, KmModel *model)
 	km_free(host, model->centers);
 	km_free(host, model->means);
 	km_free(host, model);
+}
+
+/* ---- ids ---- */
+
+void
+km_model_number(KmModel *model)
+{
+	for (int c = 0; c < model->k; c++)
+		model->segments[c].id = c + 1;
+	model->last_id = model->k;
+}
+
+bool
+km_model_has_ids(const KmModel *model)
+{
+	for (int c = 0; c < model->k; c++)
+	{
+		if (model->segments[c].id != c + 1)
+			return true;
+	}
+	return model->last_id != model->k;
 }
 
 /* ---- what a model says ---- */

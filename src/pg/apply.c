@@ -672,6 +672,11 @@ kseg_apply(PG_FUNCTION_ARGS)
 
 	model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 							CurrentMemoryContext);
+	/* ids rise, so the last one is the highest */
+	if (target.segment_type == INT2OID &&
+		kseg_segment_id(model, model->k - 1) > PG_INT16_MAX)
+		kseg_error_segment_range(segment,
+								 kseg_segment_id(model, model->k - 1));
 	count = model->nfeatures;
 	if (PG_ARGISNULL(4))
 		expressions = columns_of_features(model, target.relation, segment,

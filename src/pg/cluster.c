@@ -31,7 +31,7 @@ typedef struct Partition
 {
 	int			k;				/* 0: in the options */
 	Jsonb	   *json;			/* NULL: k is given */
-	int32	   *segments;		/* a row each, from 1; 0: none */
+	int32	   *segments;		/* a row each; 0: none */
 } Partition;
 
 /* What reading a partition needs. */
@@ -119,6 +119,7 @@ read_row(Reader *reader, int row)
 
 typedef struct Writer
 {
+	const KmModel *model;
 	int32	   *segments;		/* 1: to be filled in; 0: skipped */
 	int64		row;
 } Writer;
@@ -130,13 +131,14 @@ put_segment(void *arg, const KmScore *score)
 
 	while (writer->segments[writer->row] == 0)
 		writer->row++;
-	writer->segments[writer->row++] = score->segment + 1;
+	writer->segments[writer->row++] = kseg_segment_id(writer->model,
+													  score->segment);
 }
 
 static void
 score_rows(KsegIngest *ingest, const KmModel *model, int32 *segments)
 {
-	Writer		writer = {segments, 0};
+	Writer		writer = {model, segments, 0};
 	KmPredictor *predictor;
 	KmStatus	status;
 

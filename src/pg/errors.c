@@ -1003,6 +1003,16 @@ kseg_error_segment_type(const char *column, Oid type)
 }
 
 void
+kseg_error_segment_range(const char *column, int segment)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("column \"%s\" has type smallint, which cannot hold segment %d",
+					column, segment),
+			 errhint("Make it integer or bigint.")));
+}
+
+void
 kseg_error_distance_type(const char *column, Oid type)
 {
 	ereport(ERROR,

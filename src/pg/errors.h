@@ -203,6 +203,8 @@ pg_noreturn extern void kseg_error_target_column(const char *relation,
 pg_noreturn extern void kseg_error_same_column(const char *column);
 pg_noreturn extern void kseg_error_column_is_feature(const char *column);
 pg_noreturn extern void kseg_error_segment_type(const char *column, Oid type);
+pg_noreturn extern void kseg_error_segment_range(const char *column,
+												 int segment);
 pg_noreturn extern void kseg_error_distance_type(const char *column,
 												 Oid type);
 pg_noreturn extern void kseg_error_feature_column(const char *relation,

@@ -174,7 +174,7 @@ put_double(Datum *values, bool *nulls, int column, double value)
 	nulls[column] = !isfinite(value);
 }
 
-/* segment: from 1, or 0 for all */
+/* segment: its id, or 0 for all */
 static void
 put_quality(ReturnSetInfo *result, int segment, const KmQuality *quality,
 			const char *note)
@@ -223,8 +223,8 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 
 	put_quality(result, 0, &evaluation.overall, note_overall(&evaluation));
 	for (int c = 0; c < evaluation.model->k; c++)
-		put_quality(result, c + 1, &evaluation.segments[c],
-					note_segment(&evaluation, c));
+		put_quality(result, kseg_segment_id(evaluation.model, c),
+					&evaluation.segments[c], note_segment(&evaluation, c));
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(evaluation.context);

@@ -279,7 +279,7 @@ put_rule(ReturnSetInfo *result, const ExplainRows *rows, int segment,
 	Datum		values[EXPLAIN_COLUMNS] = {0};
 	bool		nulls[EXPLAIN_COLUMNS] = {false, true, true, true, false};
 
-	values[0] = Int32GetDatum(segment + 1);
+	values[0] = Int32GetDatum(kseg_segment_id(rows->model, segment));
 	values[4] = Int64GetDatum(size);
 	if (rule != NULL)
 	{

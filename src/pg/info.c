@@ -84,7 +84,7 @@ put_centroid(ReturnSetInfo *result, const KmModel *model, int i, int f,
 	bool		nulls[7] = {0};
 	int			n = 0;
 
-	values[n++] = Int32GetDatum(i + 1);
+	values[n++] = Int32GetDatum(kseg_segment_id(model, i));
 	values[n++] = Int64GetDatum(segment->size);
 	values[n++] = Float8GetDatum((double) segment->size /
 								 (double) model->rows);

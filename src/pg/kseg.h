@@ -260,6 +260,13 @@ extern KmModel *kseg_scaler_open(struct varlena *value,
 /* A model from its JSON object, palloc'd; raises on anything else. */
 extern KmModel *kseg_model_parse(const JsonbValue *json);
 
+/* What users call a segment that the core counts from 0. */
+static inline int
+kseg_segment_id(const KmModel *model, int segment)
+{
+	return model->segments[segment].id;
+}
+
 /* shortest text that reads back as the same double */
 extern void kseg_append_double(StringInfo buffer, double value);
 
@@ -308,14 +315,14 @@ extern const double *kseg_scorer_read(KsegScorer *scorer,
 									  const NullableDatum *values,
 									  bool *is_complete);
 extern bool kseg_scorer_score_read(KsegScorer *scorer, KmScore *score);
-/* segment from 1, or 0 for the same case */
+/* the segment's id, or 0 for the same case */
 extern int	kseg_scorer_predict(KsegScorer *scorer,
 								const NullableDatum *values);
 
 /* kseg_score's row (predict.c); score is NULL for a row without segment */
 #define KSEG_SCORE_COLUMNS 6
-extern void kseg_score_columns(const KmScore *score, Datum *values,
-							   bool *nulls);
+extern void kseg_score_columns(const KmModel *model, const KmScore *score,
+							   Datum *values, bool *nulls);
 
 /* ---- queries (query.c) ---- */
 

@@ -376,19 +376,41 @@ read_features(const Object *object, KmModel *model)
 	}
 }
 
-static void
-read_segment(const Object *object, KmModel *model, int i)
+/* Ids rise, so that there is one order of a model's segments. */
+static int
+get_id(const Object *object, int before, int last_id)
 {
-	static const char *const keys[] = {
-		"size", "weight", "inertia", "reach", "center", NULL
-	};
-	static const char *const cosine_keys[] = {
-		"size", "weight", "inertia", "reach", "center", "mean", NULL
+	JsonbValue	value;
+	int64		id;
+
+	get_value(object, "id", &value);
+	if (!kseg_json_integer(&value, (int64) before + 1, last_id, &id))
+		refuse(object, "id",
+			   psprintf("a whole number above %d and not above \"last_id\", %d",
+						before, last_id), &value);
+	return id;
+}
+
+static void
+read_segment(const Object *object, KmModel *model, bool has_ids, int i)
+{
+	/* a euclidean model has no "mean", a new one no "id" */
+	const char *keys[] = {
+		"size", "weight", "inertia", "reach", "center", NULL, NULL, NULL
 	};
 	KmSegment  *segment = &model->segments[i];
 	size_t		first = (size_t) i * model->width;
+	int			nkeys = 5;
 
-	check_keys(object, model->distance == KM_COSINE ? cosine_keys : keys);
+	if (model->distance == KM_COSINE)
+		keys[nkeys++] = "mean";
+	if (has_ids)
+		keys[nkeys++] = "id";
+	check_keys(object, keys);
+	segment->id = i + 1;
+	if (has_ids)
+		segment->id = get_id(object, i > 0 ? segment[-1].id : 0,
+							 model->last_id);
 	segment->size = get_integer(object, "size", 0, PG_INT64_MAX);
 	segment->weight = get_size(object, "weight");
 	segment->inertia = get_size(object, "inertia");
@@ -400,17 +422,25 @@ read_segment(const Object *object, KmModel *model, int i)
 
 /*
  * Room for the centers is made only when every segment is known to bring as
- * many numbers: a short text must not claim gigabytes.
+ * many numbers: a short text must not claim gigabytes.  Segments have ids
+ * when the model has a "last_id".
  */
 static void
 read_segments(const Object *object, KmModel *model)
 {
+	JsonbValue	last_id;
+	bool		has_ids = kseg_json_find(&object->json, "last_id", &last_id);
+
 	JsonbValue	array;
 	JsonbValue	center;
 	JsonbIterator *iterator;
 	Object		one;
 	Size		size;
 
+	model->last_id = model->k;
+	if (has_ids)
+		model->last_id = get_integer(object, "last_id", model->k,
+									 PG_INT32_MAX);
 	(void) get_array(object, "segments", model->k, model->k, &array);
 	iterator = kseg_json_iterate(&array);
 	for (int i = 0; i < model->k; i++)
@@ -431,7 +461,7 @@ read_segments(const Object *object, KmModel *model)
 	{
 		CHECK_FOR_INTERRUPTS();
 		next_object(&iterator, object->type, "segments", i, &one);
-		read_segment(&one, model, i);
+		read_segment(&one, model, has_ids, i);
 	}
 }
 
@@ -470,8 +500,8 @@ KmModel *
 kseg_model_parse(const JsonbValue *json)
 {
 	static const char *const keys[] = {
-		"kseg", "k", "scale", "distance", "nulls", "rows", "rows_skipped",
-		"inertia", "total", "iterations", "converged", "seed", "options",
+		"kseg", "k", "last_id", "scale", "distance", "nulls", "rows",
+		"rows_skipped", "inertia", "total", "iterations", "converged", "seed", "options",
 		"features", "segments", NULL
 	};
 	KmModel    *model = palloc0(sizeof(KmModel));

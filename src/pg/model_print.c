@@ -122,6 +122,8 @@ append_features(StringInfo buffer, const KmModel *model)
 static void
 append_segments(StringInfo buffer, const KmModel *model)
 {
+	bool		has_ids = km_model_has_ids(model);
+
 	appendStringInfoString(buffer, ", \"segments\": [");
 	for (int i = 0; i < model->k; i++)
 	{
@@ -129,7 +131,10 @@ append_segments(StringInfo buffer, const KmModel *model)
 		size_t		first = (size_t) i * model->width;
 
 		CHECK_FOR_INTERRUPTS();
-		appendStringInfo(buffer, "%s{\"size\": %lld", i > 0 ? ", " : "",
+		appendStringInfoString(buffer, i > 0 ? ", {" : "{");
+		if (has_ids)
+			appendStringInfo(buffer, "\"id\": %d, ", segment->id);
+		appendStringInfo(buffer, "\"size\": %lld",
 						 (long long) segment->size);
 		append_double(buffer, "weight", segment->weight);
 		append_double(buffer, "inertia", segment->inertia);
@@ -152,6 +157,9 @@ kseg_model_print(const KmModel *model)
 	initStringInfo(&buffer);
 	appendStringInfo(&buffer, "{\"kseg\": %d", KM_FORMAT);
 	append_int64(&buffer, "k", model->k);
+	/* the ids of a new model go without saying */
+	if (km_model_has_ids(model))
+		append_int64(&buffer, "last_id", model->last_id);
 	appendStringInfo(&buffer,
 					 ", \"scale\": \"%s\", \"distance\": \"%s\""
 					 ", \"nulls\": \"%s\"",

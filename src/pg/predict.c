@@ -53,13 +53,15 @@ kseg_score(PG_FUNCTION_ARGS)
 	scorer = kseg_scorer_get(fcinfo, FIRST_FEATURE);
 	is_scored = kseg_scorer_score(scorer, &fcinfo->args[FIRST_FEATURE],
 								  &score);
-	kseg_score_columns(is_scored ? &score : NULL, values, nulls);
+	kseg_score_columns(kseg_scorer_model(scorer), is_scored ? &score : NULL,
+					   values, nulls);
 	row = heap_form_tuple(kseg_scorer_row_type(fcinfo), values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(row));
 }
 
 void
-kseg_score_columns(const KmScore *score, Datum *values, bool *nulls)
+kseg_score_columns(const KmModel *model, const KmScore *score, Datum *values,
+				   bool *nulls)
 {
 	bool		has_second = score != NULL && score->second >= 0;
 
@@ -69,14 +71,14 @@ kseg_score_columns(const KmScore *score, Datum *values, bool *nulls)
 
 	if (score != NULL)
 	{
-		values[0] = Int32GetDatum(score->segment + 1);
+		values[0] = Int32GetDatum(kseg_segment_id(model, score->segment));
 		values[1] = Float8GetDatum(score->distance);
 		values[5] = BoolGetDatum(score->is_outlier);
 		nulls[0] = nulls[1] = nulls[5] = false;
 	}
 	if (has_second)
 	{
-		values[2] = Int32GetDatum(score->second + 1);
+		values[2] = Int32GetDatum(kseg_segment_id(model, score->second));
 		values[3] = Float8GetDatum(score->second_distance);
 		nulls[2] = nulls[3] = false;
 		/* both infinite: nobody can tell by how much */

@@ -47,7 +47,7 @@ typedef struct ProfileRow
 /* One segment. */
 typedef struct ProfileSegment
 {
-	int			segment;		/* from 1 */
+	int			segment;		/* its id */
 	const char *label;
 	int64		size;
 	int64		rows;			/* of all segments */
@@ -271,8 +271,8 @@ kseg_profile_model(PG_FUNCTION_ARGS)
 	find_overall(model, &overall);
 	for (int i = 0; i < model->k; i++)
 	{
-		ProfileSegment segment = {i + 1, labels[i], model->segments[i].size,
-		model->rows};
+		ProfileSegment segment = {kseg_segment_id(model, i), labels[i],
+		model->segments[i].size, model->rows};
 
 		fill_model_rows(model, &overall, i, rows);
 		put_rows(result, &segment, rows, model->nfeatures);
@@ -448,7 +448,7 @@ put_profile(ProfileQuery *profiled, ReturnSetInfo *result)
 	}
 	for (int i = 0; i < model->k; i++)
 	{
-		ProfileSegment segment = {i + 1, labels[i],
+		ProfileSegment segment = {kseg_segment_id(model, i), labels[i],
 			km_profile_size(profiled->profile, i),
 		km_profile_rows(profiled->profile)};
 

@@ -177,8 +177,9 @@ put_row(Projection *projection)
 
 	values[0] = projection->slot->tts_values[1];
 	nulls[0] = projection->slot->tts_isnull[1];
-	values[1] = Int32GetDatum(km_placed_segment(projection->placed,
-												number) + 1);
+	values[1] = Int32GetDatum(kseg_segment_id(projection->model,
+											  km_placed_segment(projection->placed,
+																number)));
 	for (int a = 0; a < KM_PCA_DIMS; a++)
 	{
 		nulls[2 + a] = a >= projection->dims;

@@ -50,6 +50,7 @@ struct KsegScorer
 	int			nfeatures;
 	bool		skips_nulls;
 	bool		is_array;		/* one argument, float8[] */
+	int		   *ids;			/* of no segment (0), then of each */
 	uint8	   *methods;		/* ReadMethod of each feature, if no array */
 	KsegColumn *columns;		/* likewise */
 
@@ -117,6 +118,9 @@ kseg_scorer_create(const KmModel *model, int ntypes, const Oid *types,
 	scorer->nfeatures = model->nfeatures;
 	scorer->skips_nulls = !model->fill_nulls;
 	scorer->values = palloc(sizeof(double) * model->nfeatures);
+	scorer->ids = palloc0(sizeof(int) * (model->k + 1));
+	for (int i = 0; i < model->k; i++)
+		scorer->ids[i + 1] = kseg_segment_id(model, i);
 	scorer->is_array = ntypes == 1 && getBaseType(types[0]) == FLOAT8ARRAYOID;
 
 	if (scorer->is_array)
@@ -284,7 +288,7 @@ kseg_scorer_predict(KsegScorer *scorer, const NullableDatum *values)
 {
 	if (!read_row(scorer, values))
 		return 0;
-	return km_predict(scorer->predictor, scorer->values) + 1;
+	return scorer->ids[km_predict(scorer->predictor, scorer->values) + 1];
 }
 
 bool

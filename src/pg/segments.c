@@ -29,6 +29,7 @@ typedef struct SegmentRows
 	MemoryContext context;
 	const char *key_name;
 	KsegKey		key;
+	KmModel    *model;
 	ReturnSetInfo *result;
 
 	/* the form that fits */
@@ -47,7 +48,7 @@ typedef struct SegmentRows
 
 /* score: NULL for a row without a segment */
 static void
-put_segment(ReturnSetInfo *result, Datum key, bool key_is_null,
+put_segment(const SegmentRows *rows, Datum key, bool key_is_null,
 			const KmScore *score)
 {
 	Datum		scored[KSEG_SCORE_COLUMNS];
@@ -57,7 +58,7 @@ put_segment(ReturnSetInfo *result, Datum key, bool key_is_null,
 	/* of kseg_score's columns all but second_distance */
 	static const int columns[SEGMENTS_COLUMNS] = {-1, 0, 1, 2, 4, 5};
 
-	kseg_score_columns(score, scored, scored_nulls);
+	kseg_score_columns(rows->model, score, scored, scored_nulls);
 	values[0] = key;
 	nulls[0] = key_is_null;
 	for (int i = 1; i < SEGMENTS_COLUMNS; i++)
@@ -65,7 +66,8 @@ put_segment(ReturnSetInfo *result, Datum key, bool key_is_null,
 		values[i] = scored[columns[i]];
 		nulls[i] = scored_nulls[columns[i]];
 	}
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	tuplestore_putvalues(rows->result->setResult, rows->result->setDesc,
+						 values, nulls);
 }
 
 /* A single column beside the key that is a float8[] holds all features. */
@@ -110,7 +112,7 @@ put_scored_row(void *arg, const KsegScoredRow *row)
 	bool		key_is_null;
 
 	key = kseg_key_text(&rows->key, row->values, row->nulls, &key_is_null);
-	put_segment(rows->result, key, key_is_null,
+	put_segment(rows, key, key_is_null,
 				row->has_segment ? &row->score : NULL);
 }
 
@@ -119,7 +121,6 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 {
 	SegmentRows rows = {0};
 	MemoryContext caller;
-	KmModel    *model;
 
 	if (PG_ARGISNULL(2))
 		kseg_error_null_argument("model");
@@ -136,9 +137,9 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 			kseg_error_options_without_fit();
 	}
 
-	model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(2),
-							rows.context);
-	kseg_scored_run(model, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	rows.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(2),
+								 rows.context);
+	kseg_scored_run(rows.model, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					rows.key_name, start_scoring, put_scored_row, &rows);
 
 	MemoryContextSwitchTo(caller);
@@ -218,7 +219,7 @@ next_key(SegmentRows *rows)
 		slot_getallattrs(rows->slot);
 		if (DatumGetBool(rows->slot->tts_values[1]))
 			return true;
-		put_segment(rows->result, rows->slot->tts_values[0],
+		put_segment(rows, rows->slot->tts_values[0],
 					rows->slot->tts_isnull[0], NULL);
 	}
 	return false;
@@ -232,7 +233,7 @@ emit_segment(void *arg, const KmScore *score)
 
 	if (!next_key(rows))
 		elog(ERROR, "more rows scored than fitted");
-	put_segment(rows->result, rows->slot->tts_values[0],
+	put_segment(rows, rows->slot->tts_values[0],
 				rows->slot->tts_isnull[0],
 				score->segment >= 0 ? score : NULL);
 }
@@ -261,10 +262,10 @@ kseg_segments_fit(PG_FUNCTION_ARGS)
 	fit = kseg_ingest_begin(rows.ingest);
 	if (fit != NULL)
 	{
-		KmModel    *model = kseg_ingest_fit(rows.ingest, 0);
 		KmPredictor *predictor;
 
-		kseg_check(km_predictor_create(kseg_host(rows.context), model,
+		rows.model = kseg_ingest_fit(rows.ingest, 0);
+		kseg_check(km_predictor_create(kseg_host(rows.context), rows.model,
 									   &predictor));
 		km_predictor_simd(predictor, (KmSimd) kseg_simd);
 		kseg_check(km_fit_score(fit, predictor, emit_segment, &rows));

@@ -8,7 +8,10 @@
  */
 #include "data.h"
 
-/* A model of every part the format has, small enough to damage everywhere. */
+/*
+ * Models of every part the format has, small enough to damage everywhere; the
+ * cosine one continues others.
+ */
 static void
 make_model(TestHost *host, bool cosine, Data *data, Fitted *fitted)
 {
@@ -31,6 +34,10 @@ make_model(TestHost *host, bool cosine, Data *data, Fitted *fitted)
 	/* the caller's own: written again with them */
 	fitted->model.options = "{\"k\": 3}";
 	fitted->model.rows_skipped = 5;
+	for (int c = 0; c < 3 && cosine; c++)
+		fitted->model.segments[c].id = 2 + 3 * c;
+	if (cosine)
+		fitted->model.last_id = 12;
 	free(fitted->bytes);
 	fitted->size = km_model_size(&fitted->model);
 	fitted->bytes = malloc(fitted->size);
@@ -69,7 +76,8 @@ same_fields(const KmModel *a, const KmModel *b)
 	size_t		cells = sizeof(double) * (size_t) a->k * a->width;
 	bool		same = a->scale == b->scale && a->distance == b->distance &&
 		a->fill_nulls == b->fill_nulls && a->converged == b->converged &&
-		a->k == b->k && a->nfeatures == b->nfeatures &&
+		a->k == b->k && a->last_id == b->last_id &&
+		a->nfeatures == b->nfeatures &&
 		a->width == b->width && a->iterations == b->iterations &&
 		a->seed == b->seed && a->rows == b->rows &&
 		a->rows_skipped == b->rows_skipped && a->inertia == b->inertia &&
@@ -131,6 +139,86 @@ test_known_bytes(void)
 	check(memcmp(fitted.bytes, head, sizeof(head)) == 0 &&
 		  fitted.bytes[24] == 77 && fitted.bytes[32] == 40 &&
 		  fitted.bytes[40] == 5, "the header, byte for byte");
+	fitted_end(&fitted, &data);
+}
+
+/* ---- ids ---- */
+
+static KmStatus
+check_ids(Fitted *fitted, int last_id, int a, int b, int c)
+{
+	int			ids[] = {a, b, c};
+	unsigned char *bytes;
+	KmStatus	status;
+
+	for (int i = 0; i < 3; i++)
+		fitted->model.segments[i].id = ids[i];
+	fitted->model.last_id = last_id;
+	bytes = malloc(km_model_size(&fitted->model));
+	km_model_write(&fitted->model, bytes);
+	status = km_model_check(bytes, km_model_size(&fitted->model), false);
+	free(bytes);
+	return status;
+}
+
+static void
+test_ids(void)
+{
+	TestHost	host;
+	Data		data;
+	Fitted		fitted;
+	KmModel    *model = &fitted.model;
+	size_t		size;
+
+	host_init(&host);
+	make_model(&host, false, &data, &fitted);
+	size = fitted.size;
+	check(!km_model_has_ids(model) && model->segments[2].id == 3 &&
+		  model->last_id == 3, "a fit numbers from 1 to k");
+	check(check_ids(&fitted, 3, 1, 2, 3) == KM_OK &&
+		  km_model_size(model) == size, "which takes no room");
+	check(check_ids(&fitted, 4, 1, 2, 3) == KM_OK &&
+		  km_model_size(model) == size + 16 &&
+		  check_ids(&fitted, INT32_MAX, 7, 8, INT32_MAX) == KM_OK,
+		  "other ids, up to the highest there is");
+	check(check_ids(&fitted, 9, 0, 2, 3) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, 9, -1, 2, 3) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, 9, 1, 1, 3) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, 9, 1, 4, 3) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, 9, 1, 2, 10) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, -1, 1, 2, 4) == KM_BAD_FORMAT &&
+		  check_ids(&fitted, 2, 1, 2, 3) == KM_BAD_FORMAT,
+		  "ids that do not rise from 1 to the last at most are refused");
+	km_model_number(model);
+	check(!km_model_has_ids(model), "and numbered anew");
+	fitted_end(&fitted, &data);
+}
+
+/* A new model's ids have one form, the one without them. */
+static void
+test_needless_ids(void)
+{
+	TestHost	host;
+	Data		data;
+	Fitted		fitted;
+	unsigned char *bytes;
+	size_t		at = 0;
+
+	host_init(&host);
+	make_model(&host, true, &data, &fitted);
+	/* ids 1, 2, 4 of 4; then the last becomes 3 of 3 */
+	(void) check_ids(&fitted, 4, 1, 2, 4);
+	bytes = malloc(fitted.size);
+	km_model_write(&fitted.model, bytes);
+	at = fitted.size - 2 * sizeof(double) * 3 * fitted.model.width - 4;
+	check(bytes[6] == 1 && bytes[at] == 4 && bytes[at - 3 * 36] == 4,
+		  "where the ids are");
+	bytes[at] = 3;
+	check(km_model_check(bytes, fitted.size, false) == KM_OK, "3 of 4");
+	bytes[at - 3 * 36] = 3;
+	check(km_model_check(bytes, fitted.size, false) == KM_BAD_FORMAT,
+		  "ids from 1 to k are refused, as they need not be told");
+	free(bytes);
 	fitted_end(&fitted, &data);
 }
 
@@ -410,6 +498,8 @@ main(void)
 	test_round_trip(false);
 	test_round_trip(true);
 	test_known_bytes();
+	test_ids();
+	test_needless_ids();
 	test_truncated(false);
 	test_truncated(true);
 	test_damaged(false);
