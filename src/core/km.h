@@ -37,7 +37,9 @@ typedef enum KmStatus
 	KM_TOO_WIDE,				/* over KM_MAX_WIDTH */
 	KM_NOT_FINITE,				/* a scaled value is beyond double's range */
 	KM_BAD_FORMAT,				/* stored bytes are no model */
-	KM_BAD_VERSION				/* stored by another version */
+	KM_BAD_VERSION,				/* stored by another version */
+	KM_NOTHING_SHARED,			/* models without a feature in common */
+	KM_NO_IDS					/* the ids of segments are used up */
 } KmStatus;
 
 /* What the core needs from whoever calls it. */
@@ -405,6 +407,56 @@ extern void km_score(const KmPredictor *predictor, const double *values,
 /* use this vector code from now on (best there is, unless told) */
 extern void km_predictor_simd(KmPredictor *predictor, KmSimd simd);
 extern void km_predictor_free(KmPredictor *predictor);
+
+/* ---- models that continue others (align.c) ---- */
+
+/* What became of a segment from an older model to a newer one. */
+typedef enum KmOutcome
+{
+	KM_KEPT,					/* it goes on where it was */
+	KM_MOVED,					/* it goes on at another place */
+	KM_SPLIT,					/* it is new, and came out of another that
+								 * goes on */
+	KM_NEW,
+	KM_MERGED,					/* it ended, and its rows are in another */
+	KM_RETIRED					/* it ended */
+} KmOutcome;
+
+typedef struct KmFate
+{
+	KmOutcome	outcome;
+	int			id;
+	int			segment;		/* of the newer model, -1: none */
+	int			old;			/* of the older model, -1: none */
+	int			other;			/* id of the one it was split off or went
+								 * into; 0: none */
+	double		distance;		/* between the two centroids, where the older
+								 * model measures distances; NAN: no two */
+} KmFate;
+
+typedef struct KmAlignment
+{
+	int			last_id;		/* of both models */
+	int			n;
+	KmFate	   *fates;			/* of all segments of both, by id */
+} KmAlignment;
+
+/*
+ * Find out which segments of a model continue which of an older one.  limit:
+ * bytes that the pairs in question may take, 0 for no limit, else
+ * KM_OVER_LIMIT.  KM_NOTHING_SHARED: no feature has the same name and kind in
+ * both.  KM_NO_IDS: there is none left for a new segment.
+ */
+extern KmStatus km_align(const KmHost *host, const KmModel *model,
+						 const KmModel *old, size_t limit,
+						 KmAlignment **alignment);
+/*
+ * Give the model's segments their ids, and sort them by these; "segment" of
+ * the fates follows.
+ */
+extern KmStatus km_alignment_apply(const KmHost *host,
+								   KmAlignment *alignment, KmModel *model);
+extern void km_alignment_free(const KmHost *host, KmAlignment *alignment);
 
 /* ---- rows of a query in a model's space ---- */
 

@@ -644,4 +644,26 @@ extern KmStatus km_reference_drops(KmFit *fit, int first, int n,
 extern void km_find_knees(const double *drop, const double *expected,
 						  double noise, int n, bool is_end, KmKnee *knee);
 
+/* ---- assignments (match.c) ---- */
+
+/*
+ * A sparse matrix of costs, none of them above 0.  Row r can go with
+ * column[first[r] .. first[r + 1] - 1].
+ */
+typedef struct KmCosts
+{
+	int			nrows;
+	int			ncolumns;
+	size_t	   *first;			/* nrows + 1 */
+	int		   *column;
+	double	   *cost;
+} KmCosts;
+
+/*
+ * match[r]: column of each row, or -1; no column twice, and the sum of the
+ * costs is the least there is.
+ */
+extern KmStatus km_match(const KmHost *host, KmPoll *poll,
+						 const KmCosts *costs, int *match);
+
 #endif							/* KM_INTERNAL_H */

@@ -103,6 +103,12 @@ kseg_raise(KmStatus status)
 					 errmsg("model was made by another version of kseg"),
 					 errhint("Fit again, or install the version of kseg that made it.")));
 			break;
+		case KM_NO_IDS:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("there is no id left for a new segment")));
+			break;
+		case KM_NOTHING_SHARED:
 		case KM_OK:
 			break;
 	}
@@ -703,6 +709,30 @@ kseg_error_model_too_large(int k, int width)
 					k, width),
 			 errdetail("A value may have 1 GB."),
 			 errhint("Ask for fewer segments, or put rare categories together.")));
+}
+
+/* ---- aligning ---- */
+
+void
+kseg_error_align_features(const KmModel *model, const KmModel *old)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("models have no feature in common"),
+			 errdetail("The new one has %s; the old one has %s.",
+					   list_features(model->features, model->nfeatures),
+					   list_features(old->features, old->nfeatures)),
+			 errhint("Features go together when they have the same name and the same kind of values.")));
+}
+
+void
+kseg_error_align_pairs(int k, int old_k)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("comparing %d with %d segments does not fit into \"kseg.work_mem\" (%d MB)",
+					k, old_k, kseg_work_mem / 1024),
+			 errhint("Raise \"kseg.work_mem\".")));
 }
 
 /* ---- scoring ---- */

@@ -153,6 +153,12 @@ pg_noreturn extern void kseg_error_model_binary_string(const char *type);
 pg_noreturn extern void kseg_error_model_binary_options(const char *type);
 pg_noreturn extern void kseg_error_model_too_large(int k, int width);
 
+/* ---- aligning ---- */
+
+pg_noreturn extern void kseg_error_align_features(const KmModel *model,
+												  const KmModel *old);
+pg_noreturn extern void kseg_error_align_pairs(int k, int old_k);
+
 /* ---- scoring ---- */
 
 pg_noreturn extern void kseg_error_feature_count(const KmModel *model,

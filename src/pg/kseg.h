@@ -270,6 +270,14 @@ kseg_segment_id(const KmModel *model, int segment)
 /* shortest text that reads back as the same double */
 extern void kseg_append_double(StringInfo buffer, double value);
 
+/* ---- models that continue others (align.c) ---- */
+
+/*
+ * Give a model's segments the ids of the older model's that they continue,
+ * and sort them by these.
+ */
+extern KmAlignment *kseg_align_models(KmModel *model, const KmModel *old);
+
 /* ---- names for segments (label.c) ---- */
 
 /*

@@ -170,16 +170,16 @@ put_row(Projection *projection)
 	Datum		values[PROJECT_COLUMNS];
 	bool		nulls[PROJECT_COLUMNS] = {false};
 	int64		number;
+	int			segment;
 
 	slot_getallattrs(projection->slot);
 	number = DatumGetInt64(projection->slot->tts_values[2]);
+	segment = km_placed_segment(projection->placed, number);
 	km_pca_project(projection->pca, number, at);
 
 	values[0] = projection->slot->tts_values[1];
 	nulls[0] = projection->slot->tts_isnull[1];
-	values[1] = Int32GetDatum(kseg_segment_id(projection->model,
-											  km_placed_segment(projection->placed,
-																number)));
+	values[1] = Int32GetDatum(kseg_segment_id(projection->model, segment));
 	for (int a = 0; a < KM_PCA_DIMS; a++)
 	{
 		nulls[2 + a] = a >= projection->dims;

@@ -129,3 +129,224 @@ WHERE name = 'plain';
 SELECT jsonb_path_query_array(kseg_plot_sizes(model)::jsonb,
 	'strict $.**.segment ? (@.type() == "number")') AS sizes
 FROM model WHERE name = 'ids';
+
+-- ---- from one model to the next ----
+
+-- Customers of a night: groups of rows around a center, with a spread of 1 in
+-- both features.
+CREATE FUNCTION night(night int, groups jsonb)
+RETURNS TABLE (id int, grp text, x float8, y float8) LANGUAGE sql AS $$
+	SELECT (row_number() OVER ())::int, g.name,
+		g.x + sqrt(12) * ((hashint4(i * 2 + 100003 * night + 7 * g.n) & 65535) / 65535.0 - 0.5),
+		g.y + sqrt(12) * ((hashint4(i * 2 + 1 + 100003 * night + 7 * g.n) & 65535) / 65535.0 - 0.5)
+	FROM jsonb_to_recordset(groups) AS g (name text, x float8, y float8, n int),
+		generate_series(1, g.n) AS i
+$$;
+-- what became of each segment, with the place of its centroid
+CREATE FUNCTION fates(new kseg_model, old kseg_model)
+RETURNS TABLE (old_segment int, segment int, outcome text, other int,
+	moved text, old_share numeric, share numeric, x numeric, y numeric)
+LANGUAGE sql AS $$
+	SELECT a.old_segment, a.segment, a.outcome, a.other_segment,
+		CASE WHEN a.outcome = 'kept' THEN CASE WHEN a.distance < 0.2 THEN 'little' ELSE 'far' END
+			ELSE round(a.distance::numeric, 1)::text END,
+		round(a.old_share::numeric, 2), round(a.share::numeric, 2),
+		round(max(c.value::numeric) FILTER (WHERE c.feature = 'x')),
+		round(max(c.value::numeric) FILTER (WHERE c.feature = 'y'))
+	FROM kseg_alignment(new, old) AS a
+	LEFT JOIN kseg_centroids(kseg_align(new, old)) AS c USING (segment)
+	GROUP BY a.old_segment, a.segment, a.outcome, a.other_segment, a.distance,
+		a.old_share, a.share
+	ORDER BY coalesce(a.segment, a.old_segment)
+$$;
+
+CREATE TABLE nights (night int, what text, k int, groups jsonb);
+INSERT INTO nights VALUES
+(1, 'four groups', 4,
+ '[{"name": "a", "x": 0, "y": 0, "n": 400}, {"name": "b", "x": 20, "y": 0, "n": 300},
+   {"name": "c", "x": 0, "y": 20, "n": 200}, {"name": "d", "x": 20, "y": 20, "n": 100}]'),
+(2, 'sizes turn round', 4,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "c", "x": 0, "y": 20, "n": 300}, {"name": "d", "x": 20, "y": 20, "n": 400}]'),
+(3, 'd moves', 4,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "c", "x": 0, "y": 20, "n": 300}, {"name": "d", "x": 24, "y": 21, "n": 400}]'),
+(4, 'd splits', 5,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "c", "x": 0, "y": 20, "n": 300}, {"name": "d", "x": 23, "y": 20, "n": 250},
+   {"name": "d2", "x": 29, "y": 24, "n": 150}]'),
+(5, 'c dies', 4,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "d", "x": 23, "y": 20, "n": 250}, {"name": "d2", "x": 29, "y": 24, "n": 150}]'),
+(6, 'one is born where c was, another far away', 6,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "d", "x": 23, "y": 20, "n": 250}, {"name": "d2", "x": 29, "y": 24, "n": 150},
+   {"name": "e", "x": 0, "y": 20, "n": 600}, {"name": "f", "x": -60, "y": 60, "n": 50}]'),
+(7, 'd and d2 are one again', 5,
+ '[{"name": "a", "x": 0, "y": 0, "n": 100}, {"name": "b", "x": 20, "y": 0, "n": 200},
+   {"name": "d", "x": 25, "y": 22, "n": 400}, {"name": "e", "x": 0, "y": 20, "n": 600},
+   {"name": "f", "x": -60, "y": 60, "n": 50}]');
+CREATE TABLE chain (night int PRIMARY KEY, fresh kseg_model, aligned kseg_model);
+INSERT INTO chain (night, fresh)
+SELECT night, kseg_fit(n.k, c.x, c.y) FROM nights AS n, night(night, groups) AS c
+GROUP BY night, n.k;
+DO $$
+BEGIN
+	UPDATE chain SET aligned = fresh WHERE night = 1;
+	FOR n IN 2 .. 7 LOOP
+		UPDATE chain SET aligned = kseg_align(fresh, (SELECT aligned FROM chain WHERE night = n - 1))
+		WHERE night = n;
+	END LOOP;
+END $$;
+SELECT n.night, what, f.*
+FROM chain AS now JOIN chain AS before ON before.night = now.night - 1
+	JOIN nights AS n ON n.night = now.night, fates(now.fresh, before.aligned) AS f
+ORDER BY n.night, coalesce(segment, old_segment);
+
+-- an id that was once given is never given again
+SELECT night, (SELECT array_agg(DISTINCT segment ORDER BY segment) FROM kseg_centroids(aligned)) AS ids,
+	aligned::jsonb -> 'last_id' AS last_id
+FROM chain ORDER BY night;
+-- up to the highest there is
+SELECT jsonb_path_query_array(kseg_align(
+	(SELECT fresh FROM chain WHERE night = 6),
+	with_ids(aligned, '{1,2,3,4}', 2147483645)::kseg_model)::jsonb, '$.segments.id') AS ids
+FROM chain WHERE night = 1;
+
+-- the same segments under other names, and nothing else
+SELECT c.night, count(DISTINCT (kseg_predict(fresh, x, y), kseg_predict(aligned, x, y))) AS pairs,
+	count(DISTINCT kseg_predict(fresh, x, y)) AS segments,
+	bool_and((kseg_score(fresh, x, y)).distance = (kseg_score(aligned, x, y)).distance) AS distance,
+	bool_and((kseg_score(fresh, x, y)).margin = (kseg_score(aligned, x, y)).margin) AS margin
+FROM chain AS c JOIN nights USING (night), night(night, groups) GROUP BY c.night ORDER BY 1;
+SELECT night, (SELECT jsonb_agg(s - 'id' ORDER BY s - 'id') FROM jsonb_array_elements(aligned::jsonb -> 'segments') AS s) =
+	(SELECT jsonb_agg(s ORDER BY s) FROM jsonb_array_elements(fresh::jsonb -> 'segments') AS s) AS segments,
+	aligned::jsonb - '{segments,last_id}'::text[] = fresh::jsonb - 'segments' AS rest,
+	aligned::text::kseg_model = aligned AS text, aligned::jsonb::kseg_model = aligned AS jsonb
+FROM chain ORDER BY night;
+
+-- aligned with itself a model stays as it is; aligned twice is aligned
+SELECT night, kseg_align(aligned, aligned) = aligned AS itself,
+	kseg_align(aligned, lag(aligned) OVER n) = aligned AS again,
+	kseg_align(fresh, fresh) = fresh AS fresh
+FROM chain WINDOW n AS (ORDER BY night) ORDER BY night;
+SELECT kseg_align(NULL, aligned) IS NULL AND kseg_align(aligned, NULL) IS NULL AS strict
+FROM chain WHERE night = 1;
+SELECT count(*) FROM chain, kseg_alignment(aligned, NULL);
+
+-- Thirty nights: six groups drift, each its own way, by up to 0.7 a night in
+-- each feature; sizes change at random, so that the numbers of fresh models
+-- do, too.
+CREATE TABLE drift AS
+SELECT n AS night, c.*
+FROM generate_series(1, 30) AS n, night(n, (
+	SELECT jsonb_agg(jsonb_build_object('name', g, 'n', 60 + (hashint4(n * 10 + g) & 255),
+		'x', 25 * (g % 3) + 0.7 * n * (hashint4(g) & 15) / 15,
+		'y', 25 * (g / 3) - 0.7 * n * (hashint4(g + 50) & 15) / 15))
+	FROM generate_series(0, 5) AS g)) AS c;
+CREATE TABLE drifting AS
+SELECT night, kseg_fit(6, x, y) AS fresh, NULL::kseg_model AS aligned FROM drift GROUP BY night;
+DO $$
+BEGIN
+	UPDATE drifting SET aligned = fresh WHERE night = 1;
+	FOR n IN 2 .. 30 LOOP
+		UPDATE drifting SET aligned = kseg_align(fresh, (SELECT aligned FROM drifting WHERE night = n - 1))
+		WHERE night = n;
+	END LOOP;
+END $$;
+SELECT grp, count(DISTINCT kseg_predict(aligned, x, y)) AS aligned,
+	count(DISTINCT kseg_predict(fresh, x, y)) > 1 AS fresh_differ
+FROM drift JOIN drifting USING (night) GROUP BY grp ORDER BY grp;
+
+-- any order of rows, any vector unit
+DO $$
+DECLARE
+	unit text;
+	found kseg_model;
+BEGIN
+	FOREACH unit IN ARRAY ARRAY['auto', 'baseline', 'avx2', 'avx512'] LOOP
+		PERFORM set_config('kseg.simd', unit, true);
+		SELECT kseg_align(kseg_fit(6, x, y ORDER BY hashint4(id)), min(m.aligned::text)::kseg_model) INTO found
+		FROM drift AS d, drifting AS m WHERE d.night = 30 AND m.night = 29;
+		IF found IS DISTINCT FROM (SELECT aligned FROM drifting WHERE night = 30) THEN
+			RAISE EXCEPTION '% differs', unit;
+		END IF;
+	END LOOP;
+END $$;
+
+-- ---- features that differ ----
+
+CREATE TABLE mixed AS
+SELECT i, i % 3 AS g, (i % 3) * 10 + (hashint4(i) & 63) / 64.0 AS x,
+	CASE i % 3 WHEN 0 THEN 5 WHEN 1 THEN 0 ELSE 10 END + (hashint4(i + 1000) & 63) / 64.0 AS y,
+	(ARRAY['red', 'green', 'blue'])[1 + i % 3] AS color,
+	i % 3 = 1 AS flag
+FROM generate_series(1, 300 - 60) AS i
+WHERE i % 3 < 2 OR i < 100;
+CREATE TABLE other AS
+SELECT 'x, y' AS what, kseg_fit(3, x, y) AS model FROM mixed
+UNION ALL SELECT 'y, x', kseg_fit(3, y, x) FROM mixed
+UNION ALL SELECT 'other scale, weights', kseg_fit(kseg_options(k => 3, scale => 'minmax', weights => '{"y": 9}'), x, y) FROM mixed
+UNION ALL SELECT 'cosine', kseg_fit(kseg_options(k => 3, distance => 'cosine'), x, y) FROM mixed
+UNION ALL SELECT 'y alone', kseg_fit(3, y) FROM mixed
+UNION ALL SELECT 'x is text', kseg_fit('SELECT text(round(x / 10)) AS x, y FROM mixed', 3)
+UNION ALL SELECT 'color', kseg_fit(3, color) FROM mixed
+UNION ALL SELECT 'color, y', kseg_fit(3, color, y) FROM mixed
+UNION ALL SELECT 'color, one more', kseg_fit(
+	'SELECT CASE WHEN color = ''red'' AND i % 5 = 0 THEN ''pink'' ELSE color END AS color FROM mixed', 3)
+UNION ALL SELECT 'flag', kseg_fit(2, flag) FROM mixed;
+
+-- whatever order, scale and distance, the same segments are found: pairs of
+-- segments whose sizes are the same
+SELECT new.what AS new, old.what AS old, count(*) FILTER (WHERE outcome = 'kept') AS kept,
+	count(*) FILTER (WHERE old_share = share) AS same, count(*)
+FROM other AS new, other AS old, kseg_alignment(new.model, old.model)
+WHERE new.what NOT IN ('flag', 'x is text') AND old.what NOT IN ('flag', 'x is text')
+	AND NOT ('y alone' IN (new.what, old.what) AND new.what || old.what ~ 'color')
+	AND (new.what ~ 'color') = (old.what ~ 'color')
+GROUP BY 1, 2 ORDER BY 1, 2;
+-- x is of another kind: y alone counts
+SELECT outcome, count(*), round(max(distance)::numeric, 6) AS distance
+FROM other AS new, other AS old, kseg_alignment(new.model, old.model)
+WHERE new.what = 'x is text' AND old.what = 'x, y' GROUP BY 1;
+-- a category that the old model has not seen; one that is gone
+SELECT new.what, old_segment, segment, outcome, other_segment, round(distance::numeric, 3) AS distance,
+	round(old_share::numeric, 2) AS old_share, round(share::numeric, 2) AS share
+FROM other AS new, other AS old, kseg_alignment(new.model, old.model)
+WHERE new.what || old.what IN ('colorcolor, one more', 'color, one morecolor')
+ORDER BY 1, coalesce(segment, old_segment);
+-- a model of more segments, and of fewer: those that end have gone somewhere
+SELECT fit.k, a.*
+FROM (SELECT k, kseg_fit(k, x, y) AS model FROM mixed, unnest('{1,2,5}'::int[]) AS k GROUP BY k) AS fit,
+	other, LATERAL (SELECT old_segment, segment, outcome, other_segment,
+		round(distance::numeric, 2) AS distance, round(share::numeric, 2) AS share
+		FROM kseg_alignment(fit.model, other.model)) AS a
+WHERE what = 'x, y' ORDER BY fit.k, coalesce(segment, old_segment);
+
+-- segments of equal rows reach nowhere: half the way to the next
+SELECT a.* FROM (SELECT kseg_fit(3, v) AS old FROM unnest('{1,2,9}'::int[]) AS v) AS o,
+	(SELECT kseg_fit(3, v) AS new FROM unnest('{9,1.2,5.6}'::float8[]) AS v) AS n,
+	LATERAL (SELECT old_segment, segment, outcome, round(distance::numeric, 3) AS distance
+		FROM kseg_alignment(new, old)) AS a ORDER BY coalesce(segment, old_segment);
+
+-- ---- errors ----
+
+CREATE FUNCTION align(new text, old text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+BEGIN
+	PERFORM kseg_align(n.model, o.model) FROM other AS n, other AS o WHERE n.what = new AND o.what = old;
+	RETURN 'aligned';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN SQLSTATE || ' ' || SQLERRM || ': ' || detail;
+END $$;
+SELECT align('color', 'x, y');
+SELECT align('flag', 'x, y');
+SELECT failure($$SELECT kseg_align(n.model, o.model) FROM other AS n, other AS o
+	WHERE n.what = 'color' AND o.what = 'y alone'$$);
+-- the same name, another kind
+SELECT failure($$SELECT kseg_align(kseg_fit('SELECT x::text FROM generate_series(1, 2) AS x', 2), model)
+	FROM other WHERE what = 'x, y'$$);
+SELECT failure($$SELECT kseg_align((SELECT fresh FROM chain WHERE night = 6),
+	with_ids(aligned, '{1,2,3,4}', 2147483647)::kseg_model) FROM chain WHERE night = 1$$);
