@@ -338,18 +338,22 @@ km_load_solution(KmFit *fit, const KmSolution *solution)
 	return KM_OK;
 }
 
-/* From the user's starting points to positions. */
+/*
+ * From the user's starting points, n <= k of them, to positions; those that
+ * are missing are added.
+ */
 static KmStatus
-polish_init(KmFit *fit, const double *init, int k, KmSolution *solution)
+polish_init(KmFit *fit, const double *init, int n, int k,
+			KmSolution *solution)
 {
 	const KmSpace *space = &fit->space;
 	double	   *centers = km_alloc_zero(fit->host, (size_t) k * space->width,
 										sizeof(double));
-	KmStatus	status;
+	KmStatus	status = KM_OK;
 
 	if (centers == NULL)
 		return KM_NO_MEMORY;
-	for (int c = 0; c < k; c++)
+	for (int c = 0; c < n; c++)
 	{
 		const double *from = init + (size_t) c * space->width;
 		double	   *to = centers + (size_t) c * space->width;
@@ -373,7 +377,11 @@ polish_init(KmFit *fit, const double *init, int k, KmSolution *solution)
 		for (int s = 0; s < space->nnum && space->cosine && square > 0; s++)
 			to[s] /= sqrt(square);
 	}
-	status = polish(fit, centers, k, solution);
+	if (n < k)
+		status = km_add_centers(&fit->sample, space, &fit->poll, fit->nearest,
+								fit->options.seed, centers, n, k);
+	if (status == KM_OK)
+		status = polish(fit, centers, k, solution);
 	km_free(fit->host, centers);
 	return status;
 }
@@ -474,13 +482,33 @@ km_fit_run(KmFit *fit, int k, const double *init, KmSolution **result)
 	}
 	KM_TRY(new_solution(fit, k, &solution));
 	if (init != NULL)
-		KM_TRY(polish_init(fit, init, k, solution));
+		KM_TRY(polish_init(fit, init, k, k, solution));
 	else
 		KM_TRY(search_and_polish(fit, k, solution));
 	KM_TRY(km_load_solution(fit, solution));
 	KM_TRY(measure_solution(fit, solution));
 	find_total(fit, solution);
 	*result = solution;
+	return KM_OK;
+}
+
+KmStatus
+km_fit_continue(KmFit *fit, int k, const double *starts, int nstarts,
+				KmSolution **result)
+{
+	KmSolution *fresh;
+	KmSolution *solution;
+
+	KM_TRY(km_fit_run(fit, k, NULL, &fresh));
+	*result = fresh;
+	if (nstarts > fresh->k)
+		return KM_OK;
+	KM_TRY(new_solution(fit, fresh->k, &solution));
+	KM_TRY(polish_init(fit, starts, nstarts, fresh->k, solution));
+	KM_TRY(km_load_solution(fit, solution));
+	KM_TRY(measure_solution(fit, solution));
+	if (fresh->inertia >= solution->inertia * (1 - KM_CONTINUE_MARGIN))
+		*result = solution;
 	return KM_OK;
 }
 

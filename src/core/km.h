@@ -253,6 +253,17 @@ typedef struct KmSolution
 extern KmStatus km_fit_run(KmFit *fit, int k, const double *init,
 						   KmSolution **solution);
 
+/*
+ * Segment into k as km_fit_run() does, and also from the centers of a model
+ * before: nstarts of them, as init.  When those are fewer than k, more are
+ * added; when they are more, they are of no use.  The solution from there is
+ * preferred unless the other one's inertia is lower by more than
+ * KM_CONTINUE_MARGIN.
+ */
+#define KM_CONTINUE_MARGIN	0.01
+extern KmStatus km_fit_continue(KmFit *fit, int k, const double *starts,
+								int nstarts, KmSolution **solution);
+
 /* Distinct rows after scaling, exact up to the sample's size, else -1. */
 extern int64_t km_fit_distinct(const KmFit *fit);
 extern int64_t km_fit_rows(const KmFit *fit);

@@ -521,6 +521,12 @@ extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
 						  const double *previous, int previous_k,
 						  KmPool *pool);
 
+/* Add centers to the first "have" of k, as a chain of the search begins. */
+extern KmStatus km_add_centers(const KmSample *sample, const KmSpace *space,
+							   KmPoll *poll, KmNearest nearest,
+							   uint64_t seed, double *centers, int have,
+							   int k);
+
 /* ---- symmetric matrices (eigen.c) ---- */
 
 /*

@@ -294,6 +294,34 @@ enough_chains(const KmOptions *options, int chains, int hits, double work)
 	return chains >= CHAINS_MIN && hits >= BASIN_HITS && work >= WORK_MIN;
 }
 
+/* The first "have" of k centers are given; seed the others. */
+static KmStatus
+seed_rest(KmSearch *search, double *centers, int have, int k)
+{
+	size_t		width = (size_t) search->space->width;
+	int			got;
+
+	KM_TRY(km_seed(search, centers, have, k, &got));
+	/* every row is at a center */
+	for (; got < k; got++)
+		memcpy(centers + got * width, centers, sizeof(double) * width);
+	return KM_OK;
+}
+
+KmStatus
+km_add_centers(const KmSample *sample, const KmSpace *space, KmPoll *poll,
+			   KmNearest nearest, uint64_t seed, double *centers, int have,
+			   int k)
+{
+	KmSearch	search;
+	KmStatus	status;
+
+	KM_TRY(create_search(&search, sample, space, poll, nearest, seed, k));
+	status = seed_rest(&search, centers, have, k);
+	free_search(&search);
+	return status;
+}
+
 KmStatus
 km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 		  KmNearest nearest, const KmOptions *options, int k,
@@ -315,7 +343,6 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 	do
 	{
 		int			have = 0;
-		int			got;
 		double		inertia;
 
 		/* the first chain of an elbow's next k splits the segments before */
@@ -325,10 +352,7 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 			memcpy(search.centers, previous,
 				   sizeof(double) * previous_k * space->width);
 		}
-		status = km_seed(&search, search.centers, have, k, &got);
-		for (; status == KM_OK && got < k; got++)
-			memcpy(search.centers + (size_t) got * space->width,
-				   search.centers, sizeof(double) * space->width);
+		status = seed_rest(&search, search.centers, have, k);
 		if (status == KM_OK)
 			status = run_chain(&search, k, options->failures > 0 ?
 							   options->failures : SWAP_FAILURES, &inertia);

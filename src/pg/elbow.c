@@ -348,6 +348,8 @@ kseg_elbow(PG_FUNCTION_ARGS)
 	options = kseg_options_parse(json, 0, false);
 	if (options->init != NULL)
 		kseg_error_elbow_init();
+	if (options->previous != NULL)
+		kseg_error_elbow_previous();
 	if (options->core.sample < k_max)
 		kseg_error_sample_below_k(options->core.sample, k_max);
 	ingest = kseg_ingest_query(context, options,

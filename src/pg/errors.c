@@ -615,6 +615,28 @@ kseg_error_init_size(int k, int width)
 			 errhint("Raise \"kseg.work_mem\", or ask for fewer segments.")));
 }
 
+void
+kseg_error_init_previous(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("options \"init\" and \"previous\" cannot be used together"),
+			 errhint("A fit with \"previous\" starts from the centroids of that model, and from others.")));
+}
+
+void
+kseg_error_previous_features(const KmModel *model, const KmFeature *features,
+							 int nfeatures)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("model of option \"previous\" has no feature in common with the rows"),
+			 errdetail("The model has %s; the rows have %s.",
+					   list_features(model->features, model->nfeatures),
+					   list_features(features, nfeatures)),
+			 errhint("Features go together when they have the same name and the same kind of values.")));
+}
+
 /* ---- stored models ---- */
 
 void
@@ -905,6 +927,15 @@ kseg_error_elbow_init(void)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("option \"init\" cannot be used to compare numbers of segments"),
 			 errdetail("Its centroids are of one number of segments only.")));
+}
+
+void
+kseg_error_elbow_previous(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"previous\" cannot be used to compare numbers of segments"),
+			 errdetail("It would favour the number that its model has.")));
 }
 
 void

@@ -131,6 +131,10 @@ pg_noreturn extern void kseg_error_init_features(int given,
 pg_noreturn extern void kseg_error_init_no_feature(const char *feature);
 pg_noreturn extern void kseg_error_init_kind(const char *feature);
 pg_noreturn extern void kseg_error_init_size(int k, int width);
+pg_noreturn extern void kseg_error_init_previous(void);
+pg_noreturn extern void kseg_error_previous_features(const KmModel *model,
+													 const KmFeature *features,
+													 int nfeatures);
 
 /* ---- stored models ---- */
 
@@ -188,6 +192,7 @@ pg_noreturn extern void kseg_error_fit_json(void);
 extern void kseg_hint_fit_text(void);
 pg_noreturn extern void kseg_error_k_order(int k_min, int k_max);
 pg_noreturn extern void kseg_error_elbow_init(void);
+pg_noreturn extern void kseg_error_elbow_previous(void);
 pg_noreturn extern void kseg_error_category_scaled(const char *column,
 												   Oid type);
 pg_noreturn extern void kseg_error_options_without_fit(void);

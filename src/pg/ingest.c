@@ -513,6 +513,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	KmSolution *solution;
 	KmModel    *model;
 	double	   *init;
+	double	   *previous;
 	KmStatus	status;
 
 	if (fit == NULL)
@@ -524,15 +525,23 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	init = kseg_options_init(ingest->options, ingest->features,
 							 ingest->nfeatures, &k);
 	kseg_check_centroids(fit, k, k);
-	status = km_fit_run(fit, k, init, &solution);
+	previous = kseg_options_previous(ingest->options, ingest->features,
+									 ingest->nfeatures);
+	if (previous != NULL)
+		status = km_fit_continue(fit, k, previous,
+								 ingest->options->previous->k, &solution);
+	else
+		status = km_fit_run(fit, k, init, &solution);
 	if (status == KM_TOO_FEW_ROWS)
 		kseg_error_too_few_rows(k, km_fit_distinct(fit));
 	kseg_check(status);
 
 	model = palloc0(sizeof(KmModel));
 	kseg_check(km_fit_model(fit, solution, model));
-	model->options = kseg_json_print(ingest->options->json);
+	model->options = kseg_options_print(ingest->options);
 	model->rows_skipped = ingest->skipped;
+	if (previous != NULL)
+		(void) kseg_align_models(model, ingest->options->previous);
 	notice_oddities(ingest, k, solution->k);
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1,

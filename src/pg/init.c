@@ -1,8 +1,8 @@
 /*
  * init.c
- *		Starting points of a fit, from the option "init".
+ *		Starting points of a fit, from the options "init" and "previous".
  *
- * They come in the customer's units and in three forms: arrays of values in
+ * Those of init come in the customer's units and in three forms: arrays of values in
  * the order of the features, objects that name the features, or a model.  A
  * category is given as its text, or as an object of shares.  Out come rows of
  * width values as km_fit_run() takes them.
@@ -182,7 +182,7 @@ read_centroids(Starts *starts, const JsonbValue *array)
 	}
 }
 
-/* The feature of a model that goes with one of ours. */
+/* The feature of a model that goes with one of init's fit. */
 static int
 find_in_model(const KmModel *model, const KmFeature *feature)
 {
@@ -199,13 +199,36 @@ find_in_model(const KmModel *model, const KmFeature *feature)
 }
 
 /*
- * Take over the centroids of a model.  Categories may have come and gone
- * since it was made: the new ones have share 0, the old ones are left out.
+ * Take over one feature of a model's centroids; "first" is our first
+ * dimension of it.  Categories may have come and gone since the model was
+ * made: the new ones have share 0, the old ones are left out.
  */
+static void
+read_model_feature(const Starts *starts, const KmFeature *ours, int first,
+				   const KmModel *model, int from)
+{
+	const KmFeature *theirs = &model->features[from];
+
+	for (int c = 0; c < feature_width(theirs); c++)
+	{
+		int			to = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ours->kind == KM_CATEGORY)
+			to = km_category_find(ours, theirs->categories[c],
+								  strlen(theirs->categories[c]));
+		if (to < 0)
+			continue;
+		for (int i = 0; i < model->k; i++)
+			starts->values[(size_t) i * starts->width + first + to] =
+				km_model_value(model, i, from, c);
+	}
+}
+
 static void
 read_model(Starts *starts, const KmModel *model)
 {
-	int			offset = 0;
+	int			first = 0;
 
 	if (model->nfeatures != starts->nfeatures)
 		kseg_error_init_features(model->nfeatures, starts->features,
@@ -213,38 +236,38 @@ read_model(Starts *starts, const KmModel *model)
 	for (int f = 0; f < starts->nfeatures; f++)
 	{
 		const KmFeature *ours = &starts->features[f];
-		int			from = find_in_model(model, ours);
-		const KmFeature *theirs = &model->features[from];
 
-		for (int c = 0; c < feature_width(theirs); c++)
-		{
-			int			to = 0;
-
-			CHECK_FOR_INTERRUPTS();
-			if (ours->kind == KM_CATEGORY)
-				to = km_category_find(ours, theirs->categories[c],
-									  strlen(theirs->categories[c]));
-			if (to < 0)
-				continue;
-			for (int i = 0; i < model->k; i++)
-				starts->values[(size_t) i * starts->width + offset + to] =
-					km_model_value(model, i, from, c);
-		}
-		offset += feature_width(ours);
+		read_model_feature(starts, ours, first, model,
+						   find_in_model(model, ours));
+		first += feature_width(ours);
 	}
+}
+
+/* Room for k centroids. */
+static void
+make_starts(Starts *starts, const KmFeature *features, int nfeatures, int k)
+{
+	Size		size;
+
+	starts->features = features;
+	starts->nfeatures = nfeatures;
+	starts->centroid = 1;
+	starts->width = 0;
+	for (int f = 0; f < nfeatures; f++)
+		starts->width += feature_width(&features[f]);
+	/* at most KM_MAX_K times KM_MAX_WIDTH: no overflow */
+	size = sizeof(double) * starts->width * k;
+	if (size > (Size) kseg_work_mem * 1024)
+		kseg_error_init_size(k, starts->width);
+	starts->values = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
 double *
 kseg_options_init(KsegOptions *options, const KmFeature *features,
 				  int nfeatures, int *k)
 {
-	Starts		starts = {
-		.features = features,
-		.nfeatures = nfeatures,
-		.centroid = 1
-	};
+	Starts		starts;
 	double	   *values;
-	Size		size;
 
 	if (options->init == NULL)
 		return NULL;
@@ -252,18 +275,66 @@ kseg_options_init(KsegOptions *options, const KmFeature *features,
 		kseg_error_init_count(options->init_k, *k);
 	*k = options->init_k;
 
-	for (int f = 0; f < nfeatures; f++)
-		starts.width += feature_width(&features[f]);
-	/* at most KM_MAX_K times KM_MAX_WIDTH: no overflow */
-	size = sizeof(double) * starts.width * *k;
-	if (size > (Size) kseg_work_mem * 1024)
-		kseg_error_init_size(*k, starts.width);
-	values = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	starts.values = values;
-
+	make_starts(&starts, features, nfeatures, *k);
+	values = starts.values;
 	if (kseg_json_array_length(options->init) >= 0)
 		read_centroids(&starts, options->init);
 	else
 		read_model(&starts, kseg_model_parse(options->init));
 	return values;
+}
+
+/* ---- previous ---- */
+
+/* A feature that the model does not have: where all rows are on average. */
+static void
+fill_mean(const Starts *starts, const KmFeature *feature, int first, int k)
+{
+	double		rows = 0;
+
+	for (int c = 0; c < feature->ncategories; c++)
+		rows += (double) feature->counts[c];
+	for (int c = 0; c < feature_width(feature); c++)
+	{
+		double		mean = feature->kind == KM_CATEGORY ?
+			(double) feature->counts[c] / Max(rows, 1) : feature->mean;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < k; i++)
+			starts->values[(size_t) i * starts->width + first + c] = mean;
+	}
+}
+
+double *
+kseg_options_previous(const KsegOptions *options, const KmFeature *features,
+					  int nfeatures)
+{
+	const KmModel *model = options->previous;
+	Starts		starts;
+	int			first = 0;
+	int			shared = 0;
+
+	if (model == NULL)
+		return NULL;
+	make_starts(&starts, features, nfeatures, model->k);
+	for (int f = 0; f < nfeatures; f++)
+	{
+		int			from = 0;
+
+		while (from < model->nfeatures &&
+			   (model->features[from].kind != features[f].kind ||
+				strcmp(model->features[from].name, features[f].name) != 0))
+			from++;
+		if (from < model->nfeatures)
+		{
+			read_model_feature(&starts, &features[f], first, model, from);
+			shared++;
+		}
+		else
+			fill_mean(&starts, &features[f], first, model->k);
+		first += feature_width(&features[f]);
+	}
+	if (shared == 0)
+		kseg_error_previous_features(model, features, nfeatures);
+	return starts.values;
 }

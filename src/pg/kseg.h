@@ -153,6 +153,7 @@ typedef struct KsegOptions
 	JsonbValue *weights;
 	JsonbValue *init;
 	int			init_k;			/* centroids in init */
+	KmModel    *previous;		/* that the fit continues, or NULL */
 	const char *order_by;		/* NULL: by size */
 } KsegOptions;
 
@@ -163,6 +164,12 @@ typedef struct KsegOptions
  * k_required: an error when neither gives one.
  */
 extern KsegOptions *kseg_options_parse(Jsonb *json, int k, bool k_required);
+
+/*
+ * The options as a model keeps them: without "previous", or each model would
+ * hold all those before it.
+ */
+extern char *kseg_options_print(const KsegOptions *options);
 
 /* Check a k that came as an argument. */
 extern void kseg_check_k(int64 k);
@@ -183,6 +190,14 @@ extern void kseg_options_bind(KsegOptions *options, KmFeature *features,
 extern double *kseg_options_init(KsegOptions *options,
 								 const KmFeature *features, int nfeatures,
 								 int *k);
+
+/*
+ * The same for the centroids of option previous, one for each of its
+ * segments; NULL without that option.
+ */
+extern double *kseg_options_previous(const KsegOptions *options,
+									 const KmFeature *features,
+									 int nfeatures);
 
 /* ---- rows into the core (ingest.c) ---- */
 

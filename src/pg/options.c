@@ -13,11 +13,13 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
 #include "errors.h"
 #include "json.h"
 #include "kseg.h"
+#include "model_json.h"
 
 /*
  * Bounds that only keep typing errors away.  A sample or a number of chains
@@ -250,6 +252,18 @@ read_init(KsegOptions *options, const char *option, const JsonbValue *value)
 }
 
 static void
+read_previous(KsegOptions *options, const char *option,
+			  const JsonbValue *value)
+{
+	JsonbValue	version;
+
+	if (kseg_json_object_length(value) < 0 ||
+		!kseg_json_find(value, "kseg", &version))
+		refuse(option, "a kseg_model", value);
+	options->previous = kseg_model_parse(value);
+}
+
+static void
 read_order_by(KsegOptions *options, const char *option,
 			  const JsonbValue *value)
 {
@@ -296,6 +310,7 @@ static const struct
 	{"order_by", read_order_by},
 	{"small", read_small},
 	{"distance", read_distance},
+	{"previous", read_previous},
 };
 
 /* ---- the whole ---- */
@@ -335,7 +350,7 @@ kseg_check_k(int64 k)
 		kseg_error_k_range(k);
 }
 
-/* Bring together what the call, the options and init say about k. */
+/* Bring together what the call, options, init and previous say about k. */
 static void
 settle_k(KsegOptions *options, int k, bool k_required)
 {
@@ -349,6 +364,10 @@ settle_k(KsegOptions *options, int k, bool k_required)
 			kseg_error_init_count(options->init_k, options->k);
 		options->k = options->init_k;
 	}
+	if (options->previous != NULL && options->init != NULL)
+		kseg_error_init_previous();
+	if (options->k == 0 && options->previous != NULL)
+		options->k = options->previous->k;
 	if (options->k == 0 && k_required)
 		kseg_error_k_missing();
 	if (options->core.sample < options->k)
@@ -387,6 +406,17 @@ kseg_options_parse(Jsonb *json, int k, bool k_required)
 
 	settle_k(options, k, k_required);
 	return options;
+}
+
+char *
+kseg_options_print(const KsegOptions *options)
+{
+	Datum		name = CStringGetTextDatum("previous");
+	Datum		json = JsonbPGetDatum(options->json);
+
+	if (options->previous != NULL)
+		json = DirectFunctionCall2(jsonb_delete, json, name);
+	return kseg_json_print(DatumGetJsonbP(json));
 }
 
 /* Position of a feature, or -1. */
@@ -489,6 +519,8 @@ append_numbers(StringInfo buffer, const char *name, ArrayType *array)
 static void
 append_argument(StringInfo buffer, const char *name, Oid type, Datum value)
 {
+	KmModel    *model;
+
 	append_key(buffer, name);
 	switch (type)
 	{
@@ -511,6 +543,12 @@ append_argument(StringInfo buffer, const char *name, Oid type, Datum value)
 			appendStringInfoString(buffer,
 								   kseg_json_print(DatumGetJsonbP(value)));
 			break;
+		case InvalidOid:
+			model = kseg_model_open((struct varlena *)
+									PG_DETOAST_DATUM_PACKED(value),
+									CurrentMemoryContext);
+			appendStringInfoString(buffer, kseg_model_print(model));
+			break;
 		default:
 			elog(ERROR, "unexpected type of argument \"%s\": %u", name, type);
 	}
@@ -525,7 +563,7 @@ kseg_options(PG_FUNCTION_ARGS)
 	static const Oid types[] = {
 		INT4OID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8ARRAYOID,
 		INT4OID, INT4OID, INT4OID, FLOAT8OID, INT8OID, JSONBOID,
-		TEXTOID, TEXTOID, TEXTOID
+		TEXTOID, TEXTOID, TEXTOID, InvalidOid	/* a kseg_model */
 	};
 	StringInfoData buffer;
 	Jsonb	   *json;

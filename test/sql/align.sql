@@ -5,6 +5,8 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kseg;
 RESET client_min_messages;
+CREATE SCHEMA align;
+SET search_path = align, public;
 
 -- sqlstate, message and hint of a statement that must fail
 CREATE FUNCTION failure(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -350,3 +352,102 @@ SELECT failure($$SELECT kseg_align(kseg_fit('SELECT x::text FROM generate_series
 	FROM other WHERE what = 'x, y'$$);
 SELECT failure($$SELECT kseg_align((SELECT fresh FROM chain WHERE night = 6),
 	with_ids(aligned, '{1,2,3,4}', 2147483647)::kseg_model) FROM chain WHERE night = 1$$);
+
+-- ---- option previous ----
+
+-- a chain of refits: groups keep their ids, and models do not grow
+CREATE TABLE refit (night int PRIMARY KEY, model kseg_model);
+DO $$
+BEGIN
+	INSERT INTO refit SELECT 1, kseg_fit(6, x, y) FROM drift WHERE night = 1;
+	FOR n IN 2 .. 30 LOOP
+		INSERT INTO refit
+		SELECT n, kseg_fit((SELECT kseg_options(previous => model, seed => n) FROM refit WHERE night = n - 1), x, y)
+		FROM drift WHERE night = n;
+	END LOOP;
+END $$;
+SELECT grp, count(DISTINCT kseg_predict(model, x, y)) AS ids
+FROM drift JOIN refit USING (night) GROUP BY grp ORDER BY grp;
+SELECT night, i.k, i.options, length(kseg_model_send(model)) < 800 AS small,
+	i.inertia <= 1.01 * (kseg_info(fresh)).inertia AS good
+FROM refit JOIN drifting USING (night), kseg_info(model) AS i
+WHERE night % 7 = 1 ORDER BY night;
+
+-- every form; from another order of rows
+SELECT model = kseg_fit('SELECT x, y FROM drift WHERE night = 30 ORDER BY y', options => o) AS query,
+	model = (SELECT kseg_fit(6, x, y) FROM drift WHERE night = 30) AS without
+FROM refit, (SELECT kseg_options(previous => model, seed => 30) AS o FROM refit WHERE night = 29) AS o
+WHERE night = 30;
+SELECT count(*), bool_and(s.segment = kseg_predict(model, d.x, d.y)) AS segments
+FROM refit, (SELECT kseg_options(k => 6, previous => model) AS o FROM refit WHERE night = 29) AS o,
+	kseg_segments('SELECT id, x, y FROM drift WHERE night = 30', 'id', options => o) AS s
+	JOIN drift AS d ON d.id = s.key::int AND d.night = 30
+WHERE refit.night = 30;
+-- a window function knows no names: nor must the model
+SELECT DISTINCT x, kseg_cluster((SELECT jsonb_build_object('previous',
+	with_ids(kseg_fit(3, ARRAY[x, y]::float8[]), '{4,6,9}', 9)) FROM customer), x::float8, y::float8) OVER () AS segment
+FROM customer ORDER BY x;
+-- each region continues its own
+CREATE TABLE region AS
+SELECT g % 2 AS region, jsonb_build_object('previous', with_ids(kseg_fit(2, x), ARRAY[5 + g, 7 + g], 9)) AS o
+FROM mixed GROUP BY 1, g HAVING g < 2;
+SELECT region, array_agg(DISTINCT segment ORDER BY segment) AS ids
+FROM (SELECT g AS region, kseg_fit(o, x) AS model FROM mixed JOIN region ON region = g GROUP BY g) AS m,
+	kseg_centroids(model) GROUP BY 1 ORDER BY 1;
+
+-- as jsonb, and from kseg_options
+SELECT (kseg_options(previous => model) -> 'previous')::kseg_model = model AS same,
+	kseg_options(k => 3, previous => model) = jsonb_build_object('k', 3, 'previous', model) AS jsonb,
+	kseg_options(previous => NULL) AS none
+FROM model WHERE name = 'ids';
+
+-- Two ways to halve the corners of a rectangle.  Across the longer side is
+-- better: by less than 1 % it is not worth a change, by more it is.
+CREATE TABLE corner AS
+SELECT a, b FROM generate_series(0, 1) AS a, generate_series(0, 1) AS b, generate_series(1, 5);
+CREATE TABLE halves AS
+SELECT kseg_fit('SELECT a, b FROM corner', options => '{"scale": "none", "init": [[0.5, 0], [0.5, 1]]}') AS model;
+SELECT side, round(f.inertia::numeric, 4) AS fresh, round(c.inertia::numeric, 4) AS continued,
+	(SELECT array_agg(DISTINCT segment ORDER BY segment) FROM kseg_centroids(m.model)) AS ids
+FROM unnest('{1.003,1.004,1.006,1.02}'::float8[]) AS side, halves AS h,
+	format('SELECT a * %s AS a, b FROM corner', side) AS query,
+	LATERAL (SELECT kseg_fit(query, options => kseg_options(scale => 'none', previous => h.model)) AS model) AS m,
+	kseg_info(m.model) AS c,
+	LATERAL kseg_info(kseg_fit(query, 2, kseg_options(scale => 'none'))) AS f;
+
+-- more segments than before, and fewer
+SELECT k, array_agg(DISTINCT segment ORDER BY segment) AS ids, max(last_id::text) AS last_id
+FROM (SELECT k, kseg_fit(jsonb_build_object('k', k, 'previous', refit.model), x, y) AS model
+	FROM drift JOIN refit USING (night), unnest('{1,4,6,7,9}'::int[]) AS k WHERE night = 30 GROUP BY k) AS fit,
+	kseg_centroids(model), LATERAL (SELECT model::jsonb -> 'last_id') AS l (last_id)
+GROUP BY k ORDER BY k;
+-- fewer distinct rows than segments before
+SELECT array_agg(DISTINCT segment ORDER BY segment) AS ids
+FROM model, kseg_centroids(kseg_fit('SELECT 0 AS x, 3 AS y UNION ALL SELECT 30, 32',
+	options => jsonb_build_object('previous', with_ids(model, '{2,4,7}', 8))))
+WHERE name = 'plain';
+
+-- a feature more, one less, categories that come and go
+SELECT what, array_agg(DISTINCT segment ORDER BY segment) AS ids
+FROM (SELECT 'x, y, color' AS what, kseg_fit(o, x, y, color) AS model FROM mixed, (SELECT jsonb_build_object('previous',
+		with_ids(model, '{3,5,8}', 8)) AS o FROM other WHERE what = 'x, y') AS o
+	UNION ALL SELECT 'y', kseg_fit(o, y) FROM mixed, (SELECT jsonb_build_object('previous',
+		with_ids(model, '{3,5,8}', 8)) AS o FROM other WHERE what = 'x, y') AS o
+	UNION ALL SELECT 'color', kseg_fit(o, color) FROM mixed, (SELECT jsonb_build_object('previous',
+		with_ids(model, '{3,5,8}', 8)) AS o FROM other WHERE what = 'color, one more') AS o
+	UNION ALL SELECT 'cosine', kseg_fit(o, x, y) FROM mixed, (SELECT jsonb_build_object('distance', 'cosine', 'previous',
+		with_ids(model, '{3,5,8}', 8)) AS o FROM other WHERE what = 'cosine') AS o) AS fit,
+	kseg_centroids(model) GROUP BY what ORDER BY what;
+
+-- mistakes
+SELECT failure($$SELECT kseg_fit(jsonb_build_object('previous', model), color) FROM mixed, other WHERE what = 'x, y'$$);
+SELECT failure($$SELECT kseg_fit(jsonb_build_object('previous', model, 'init', model), x, y)
+	FROM mixed, other WHERE what = 'x, y'$$);
+SELECT failure($$SELECT * FROM kseg_elbow('SELECT x, y FROM mixed', 1, 3,
+	(SELECT kseg_options(previous => model) FROM other WHERE what = 'x, y'))$$);
+SELECT failure($$SELECT * FROM other, kseg_segments('SELECT i, x, y FROM mixed', 'i', model,
+	kseg_options(previous => model)) WHERE what = 'x, y'$$);
+SELECT failure($$SELECT kseg_fit('{"previous": 5}'::jsonb, x) FROM mixed$$);
+SELECT failure($$SELECT kseg_fit('{"previous": {"k": 5}}'::jsonb, x) FROM mixed$$);
+SELECT failure($$SELECT kseg_fit('{"previous": {"kseg": 1}}'::jsonb, x) FROM mixed$$);
+SELECT failure($$SELECT kseg_options(k => 0, previous => model) FROM other$$);

@@ -28,6 +28,9 @@ $node->safe_psql('source', q{
 	                    '{"k": 4, "distance": "cosine"}']) AS o
 	GROUP BY o;
 	INSERT INTO models SELECT 'categories', kseg_fit(5, age, income, kind) FROM customers;
+	INSERT INTO models
+	SELECT 'aligned', kseg_align((SELECT kseg_fit(6, age, income, kind) FROM customers WHERE age < 40), model)
+	FROM models WHERE name = 'categories';
 	CREATE TABLE scalers AS
 	SELECT m, kseg_scaler(m, age, income) AS scaler
 	FROM customers, unnest(ARRAY['zscore', 'robust']) AS m GROUP BY m;
@@ -44,6 +47,7 @@ my $state = q{
 	UNION ALL SELECT md5(string_agg(segment::text, ',' ORDER BY id)) FROM scored
 };
 my $before = $node->safe_psql('source', $state);
+is($node->safe_psql("source", q{SELECT model::jsonb ? 'last_id' FROM models WHERE name = 'aligned'}), "t", "a model with ids of its own");
 like($before, qr/^[0-9a-f]{32}\n[0-9a-f]{32}\n[0-9a-f]{32}\n[0-9a-f]{32}$/, 'there is something to dump');
 
 my $file = $node->basedir . '/source.dump';

@@ -14,7 +14,8 @@ typedef enum Flags
 	CLIP = 2,					/* and robust scaling */
 	WEIGHTED = 4,
 	ELBOW = 8,					/* several k on one fit */
-	INIT = 16
+	INIT = 16,
+	CONTINUE = 32				/* from two centers more */
 } Flags;
 
 typedef struct Scene
@@ -33,7 +34,8 @@ static const Scene scenes[] = {
 	{"mixed, clip, robust", CLIP | WEIGHTED, 2, 300, 20000, 4},
 	{"small sample", 0, 0, 900, 40, 4},
 	{"elbow", ELBOW, 1, 100, 20000, 5},
-	{"starting points", INIT, 0, 4000, 20000, 3}
+	{"starting points", INIT, 0, 4000, 20000, 3},
+	{"continued", CONTINUE, 0, 300, 20000, 3}
 };
 
 #define SCENES	((int) (sizeof(scenes) / sizeof(*scenes)))
@@ -86,6 +88,8 @@ run_scene(TestHost *host, const Scene *scene, const Data *data,
 		if (scene->flags & ELBOW)
 			status = km_fit_run(fitted.fit, k, NULL, &solution);
 	}
+	if (scene->flags & CONTINUE && status == KM_OK)
+		status = km_fit_continue(fitted.fit, scene->k, init, 2, &solution);
 	fitted.status = status;
 	status = fit_finish(&fitted, scene->k, scene->flags & INIT ? init : NULL);
 	if (status == KM_OK)
