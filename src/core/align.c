@@ -34,6 +34,9 @@
  */
 #define PASSED_ON		0.5
 
+/* Forged models may reach anywhere; sums of costs have to stay finite. */
+#define FARTHEST		1e300
+
 typedef struct Align
 {
 	/* set once */
@@ -244,7 +247,7 @@ find_bounds(Align *a)
 		}
 		if (gap < INFINITY)
 			reach = fmin(fmax(reach, gap / 4), gap);
-		a->bound[j] = reach;
+		a->bound[j] = fmin(reach, FARTHEST);
 		if (!km_poll(&a->poll, (double) old->k * a->dims))
 			return KM_CANCELLED;
 	}

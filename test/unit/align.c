@@ -190,6 +190,18 @@ test_limits(void)
 		  KM_NOTHING_SHARED, "features of another kind are others");
 	for (int f = 0; f < old->nfeatures; f++)
 		old->features[f].kind = f == 2 ? KM_CATEGORY : KM_NUMBER;
+	/* all at one place, and the square of the reach is no double */
+	for (int c = 0; c < old->k; c++)
+	{
+		memcpy(old->centers + (size_t) c * old->width, old->centers,
+			   sizeof(double) * old->width);
+		old->segments[c].reach = 1e300;
+	}
+	check(km_align(&host.host, &fitted[0].model, old, 0, &alignment) ==
+		  KM_OK && alignment->n == 5, "a forged reach pairs anything");
+	km_alignment_free(&host.host, alignment);
+	for (int c = 0; c < old->k; c++)
+		old->segments[c].reach = c;
 	for (int i = 0; i < old->k * old->width; i++)
 		old->centers[i] += 1000;
 	old->last_id = INT32_MAX - 4;

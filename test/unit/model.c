@@ -233,6 +233,7 @@ use_model(TestHost *host, const unsigned char *bytes, size_t size)
 	unsigned char *again;
 	double		values[DATA_FEATURES] = {0.5, 0, -1e300};
 	KmScore		score;
+	KmAlignment *alignment;
 	bool		same;
 
 	if (km_model_read(&host->host, bytes, size, false, &model) != KM_OK)
@@ -260,6 +261,12 @@ use_model(TestHost *host, const unsigned char *bytes, size_t size)
 			(void) km_model_value(model, c, f, 0);
 			(void) km_model_scaled(model, c, f, 0);
 		}
+	}
+	if (km_align(&host->host, model, model, 0, &alignment) == KM_OK)
+	{
+		same &= km_alignment_apply(&host->host, alignment, model) == KM_OK &&
+			model->last_id >= model->k;
+		km_alignment_free(&host->host, alignment);
 	}
 	km_model_free(&host->host, model);
 	return same;
