@@ -469,6 +469,20 @@ find_total(KmFit *fit, const KmSolution *solution)
 		fit->total = solution->inertia;
 }
 
+/* From nstarts <= k points where starts is given, else by a search. */
+static KmStatus
+solve(KmFit *fit, int k, const double *starts, int nstarts,
+	  KmSolution **solution)
+{
+	KM_TRY(new_solution(fit, k, solution));
+	if (starts != NULL)
+		KM_TRY(polish_init(fit, starts, nstarts, k, *solution));
+	else
+		KM_TRY(search_and_polish(fit, k, *solution));
+	KM_TRY(km_load_solution(fit, *solution));
+	return measure_solution(fit, *solution);
+}
+
 KmStatus
 km_fit_run(KmFit *fit, int k, const double *init, KmSolution **result)
 {
@@ -480,13 +494,7 @@ km_fit_run(KmFit *fit, int k, const double *init, KmSolution **result)
 			return KM_TOO_FEW_ROWS;
 		k = (int) fit->sample.distinct;
 	}
-	KM_TRY(new_solution(fit, k, &solution));
-	if (init != NULL)
-		KM_TRY(polish_init(fit, init, k, k, solution));
-	else
-		KM_TRY(search_and_polish(fit, k, solution));
-	KM_TRY(km_load_solution(fit, solution));
-	KM_TRY(measure_solution(fit, solution));
+	KM_TRY(solve(fit, k, init, k, &solution));
 	find_total(fit, solution);
 	*result = solution;
 	return KM_OK;
@@ -503,10 +511,7 @@ km_fit_continue(KmFit *fit, int k, const double *starts, int nstarts,
 	*result = fresh;
 	if (nstarts > fresh->k)
 		return KM_OK;
-	KM_TRY(new_solution(fit, fresh->k, &solution));
-	KM_TRY(polish_init(fit, starts, nstarts, fresh->k, solution));
-	KM_TRY(km_load_solution(fit, solution));
-	KM_TRY(measure_solution(fit, solution));
+	KM_TRY(solve(fit, fresh->k, starts, nstarts, &solution));
 	if (fresh->inertia >= solution->inertia * (1 - KM_CONTINUE_MARGIN))
 		*result = solution;
 	return KM_OK;

@@ -13,7 +13,6 @@
 
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -59,20 +58,6 @@ typedef struct Elbow
 	instr_time	started;
 } Elbow;
 
-/* Milliseconds since the last call. */
-static double
-lap(Elbow *elbow)
-{
-	instr_time	now;
-	instr_time	passed;
-
-	INSTR_TIME_SET_CURRENT(now);
-	passed = now;
-	INSTR_TIME_SUBTRACT(passed, elbow->started);
-	elbow->started = now;
-	return INSTR_TIME_GET_MILLISEC(passed);
-}
-
 /* ---- figures ---- */
 
 /*
@@ -100,7 +85,7 @@ fit_points(Elbow *elbow)
 		if (solution->k < k)
 			break;
 		elbow->solutions[elbow->nsolutions++] = solution;
-		fitted = lap(elbow);
+		fitted = kseg_lap(&elbow->started);
 		/* at once, while the fit has the rows' segments at hand */
 		kseg_check(km_fit_quality(elbow->fit, solution,
 								  &point->davies_bouldin,
@@ -108,7 +93,7 @@ fit_points(Elbow *elbow)
 		ereport(DEBUG1,
 				(errmsg_internal("kseg: made %d segments in %d iterations over all rows in %.1f ms, measured them in %.1f ms",
 								 k, solution->iterations, fitted,
-								 lap(elbow))));
+								 kseg_lap(&elbow->started))));
 	}
 }
 
@@ -140,7 +125,7 @@ compare_points(Elbow *elbow)
 	kseg_check(km_fit_knee(elbow->fit, elbow->solutions, n, &elbow->knee));
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: compared with rows without groups in %.1f ms",
-							 lap(elbow))));
+							 kseg_lap(&elbow->started))));
 
 	kseg_check(km_evidence_create(elbow->fit, elbow->solutions, n,
 								  &evidence));
@@ -151,7 +136,7 @@ compare_points(Elbow *elbow)
 	elbow->best = find_best_silhouette(elbow);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: silhouettes of " INT64_FORMAT " rows in %.1f ms",
-							 elbow->sampled, lap(elbow))));
+							 elbow->sampled, kseg_lap(&elbow->started))));
 
 	kseg_check(km_evidence_stability(evidence, values));
 	for (int i = 0; i < n; i++)
@@ -159,7 +144,7 @@ compare_points(Elbow *elbow)
 	km_evidence_free(evidence);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: stability from refits in %.1f ms",
-							 lap(elbow))));
+							 kseg_lap(&elbow->started))));
 }
 
 /* ---- notes ---- */

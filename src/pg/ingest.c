@@ -12,7 +12,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "elements.h"
@@ -381,17 +380,16 @@ kseg_check_centroids(const KmFit *fit, int k_min, int k_max)
 		kseg_error_centroids(k, km_fit_width(fit), (Size) needed);
 }
 
-/* Milliseconds since the last call, or since the ingest was made. */
-static double
-lap(KsegIngest *ingest)
+double
+kseg_lap(instr_time *since)
 {
 	instr_time	now;
 	instr_time	passed;
 
 	INSTR_TIME_SET_CURRENT(now);
 	passed = now;
-	INSTR_TIME_SUBTRACT(passed, ingest->started);
-	ingest->started = now;
+	INSTR_TIME_SUBTRACT(passed, *since);
+	*since = now;
 	return INSTR_TIME_GET_MILLISEC(passed);
 }
 
@@ -435,7 +433,7 @@ kseg_ingest_begin(KsegIngest *ingest)
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: read " INT64_FORMAT " rows of %d features in %.1f ms",
 							 kseg_ingest_rows(ingest), ingest->nfeatures,
-							 lap(ingest))));
+							 kseg_lap(&ingest->started))));
 	old = MemoryContextSwitchTo(ingest->context);
 	recode = make_features(ingest);
 	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
@@ -445,7 +443,7 @@ kseg_ingest_begin(KsegIngest *ingest)
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: scaled and sampled in %.1f ms",
-							 lap(ingest))));
+							 kseg_lap(&ingest->started))));
 	return ingest->fit;
 }
 
@@ -547,7 +545,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: made %d segments in %d iterations over all rows in %.1f ms",
 							 solution->k, solution->iterations,
-							 lap(ingest))));
+							 kseg_lap(&ingest->started))));
 	return model;
 }
 

@@ -128,12 +128,8 @@ check_keys(const Starts *starts, const JsonbValue *object)
 	while (kseg_json_next_pair(&iterator, &key, &value))
 	{
 		char	   *name = kseg_json_string(&key);
-		int			f = 0;
 
-		while (f < starts->nfeatures &&
-			   strcmp(name, starts->features[f].name) != 0)
-			f++;
-		if (f == starts->nfeatures)
+		if (kseg_find_feature(starts->features, starts->nfeatures, name) < 0)
 			kseg_error_no_such_feature("init", name, starts->features,
 									   starts->nfeatures);
 		pfree(name);
@@ -186,16 +182,14 @@ read_centroids(Starts *starts, const JsonbValue *array)
 static int
 find_in_model(const KmModel *model, const KmFeature *feature)
 {
-	for (int f = 0; f < model->nfeatures; f++)
-	{
-		if (strcmp(model->features[f].name, feature->name) == 0)
-		{
-			if (model->features[f].kind != feature->kind)
-				kseg_error_init_kind(feature->name);
-			return f;
-		}
-	}
-	kseg_error_init_no_feature(feature->name);
+	int			f = kseg_find_feature(model->features, model->nfeatures,
+									  feature->name);
+
+	if (f < 0)
+		kseg_error_init_no_feature(feature->name);
+	if (model->features[f].kind != feature->kind)
+		kseg_error_init_kind(feature->name);
+	return f;
 }
 
 /*
@@ -208,6 +202,7 @@ read_model_feature(const Starts *starts, const KmFeature *ours, int first,
 				   const KmModel *model, int from)
 {
 	const KmFeature *theirs = &model->features[from];
+	int			dimension = km_model_offset(model, from);
 
 	for (int c = 0; c < feature_width(theirs); c++)
 	{
@@ -221,7 +216,7 @@ read_model_feature(const Starts *starts, const KmFeature *ours, int first,
 			continue;
 		for (int i = 0; i < model->k; i++)
 			starts->values[(size_t) i * starts->width + first + to] =
-				km_model_value(model, i, from, c);
+				km_model_value_at(model, i, from, dimension + c);
 	}
 }
 

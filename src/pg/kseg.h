@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "portability/instr_time.h"
 #include "utils/jsonb.h"
 
 #include "../core/km.h"
@@ -177,6 +178,10 @@ extern void kseg_check_k(int64 k);
 /* The scale that an argument "method" names, or an error. */
 extern KmScale kseg_scale_parse(const char *name);
 
+/* Position of a feature, or -1. */
+extern int	kseg_find_feature(const KmFeature *features, int nfeatures,
+							  const char *name);
+
 /* Apply weights and order_by to the features, by name. */
 extern void kseg_options_bind(KsegOptions *options, KmFeature *features,
 							  int nfeatures);
@@ -262,6 +267,9 @@ extern KmModel *kseg_ingest_fit(KsegIngest *ingest, int k);
 extern void kseg_check_centroids(const KmFit *fit, int k_min, int k_max);
 
 extern void kseg_ingest_free(KsegIngest *ingest);
+
+/* Milliseconds since then; "since" becomes now.  For messages at DEBUG1. */
+extern double kseg_lap(instr_time *since);
 
 /* ---- model values (model_io.c) ---- */
 

@@ -419,9 +419,8 @@ kseg_options_print(const KsegOptions *options)
 	return kseg_json_print(DatumGetJsonbP(json));
 }
 
-/* Position of a feature, or -1. */
-static int
-find_feature(const KmFeature *features, int nfeatures, const char *name)
+int
+kseg_find_feature(const KmFeature *features, int nfeatures, const char *name)
 {
 	for (int f = 0; f < nfeatures; f++)
 	{
@@ -454,7 +453,7 @@ kseg_options_bind(KsegOptions *options, KmFeature *features, int nfeatures)
 		{
 			char	   *name = kseg_json_string(&key);
 
-			f = find_feature(features, nfeatures, name);
+			f = kseg_find_feature(features, nfeatures, name);
 			if (f < 0)
 				kseg_error_no_such_feature("weights", name, features,
 										   nfeatures);
@@ -465,7 +464,7 @@ kseg_options_bind(KsegOptions *options, KmFeature *features, int nfeatures)
 	options->core.order_by = -1;
 	if (options->order_by != NULL)
 	{
-		f = find_feature(features, nfeatures, options->order_by);
+		f = kseg_find_feature(features, nfeatures, options->order_by);
 		if (f < 0)
 			kseg_error_no_such_feature("order_by", options->order_by,
 									   features, nfeatures);
