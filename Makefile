@@ -27,7 +27,7 @@ EXTENSION = kseg
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" kseg.control)
 
 MODULE_big = kseg
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/core/*.c src/pg/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/core/*.c src/pg/*.c src/managed/*.c)))
 
 script = sql/kseg--$(EXTVERSION).sql
 parts = $(sort $(wildcard sql/[0-9]*.sql))

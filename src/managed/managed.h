@@ -1,0 +1,285 @@
+/*
+ * managed.h
+ *		What the parts of managed segmentations share: those that kseg_create()
+ *		registers and kseg_run() keeps up to date.
+ *
+ *		registry.c		segmentations and models as rows of our tables; who may
+ *						do what; whose rights what runs with
+ *		resolve.c		a query's text, checked, and every name in it qualified
+ *		create.c		kseg_create(), kseg_alter(), kseg_drop()
+ *		grant.c			kseg_grant(), kseg_revoke()
+ *		policy.c		refit_when and hold_when
+ *		members.c		the customers of a night, and where they are now
+ *		drift.c			how far they are from those of the fit; kseg_drift()
+ *		run.c			kseg_run(), kseg_rollback(): what is done, and why
+ *		publish.c		what a run writes
+ *		label_segment.c	kseg_label(), and which labels need a review
+ *
+ * Two identities do the work.  What users gave us (the query, and all that
+ * the target's triggers do) runs as the segmentation's owner in a
+ * security-restricted operation; our own tables are written as their owner.
+ * Never is one's SQL run as the other: between kseg_become_owner() and
+ * kseg_become_caller() our tables are closed but to kseg_registry_execute().
+ */
+#ifndef MANAGED_H
+#define MANAGED_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#include "../pg/kseg.h"
+
+/* ---- refit_when and hold_when (policy.c) ---- */
+
+/* When to fit again.  A limit that is infinite is off. */
+typedef struct KsegRefitWhen
+{
+	double		psi;			/* largest index of a feature */
+	double		share_psi;		/* index of the segments' shares */
+	double		inertia;		/* mean squared distance against the fit's */
+	double		age;			/* seconds since the fit */
+} KsegRefitWhen;
+
+/* When not to publish what was fitted.  A limit that is infinite is off. */
+typedef struct KsegHoldWhen
+{
+	double		moved;			/* share of customers that would move */
+	double		vanished;		/* share of today's customers in a segment
+								 * that would end */
+	double		inertia;		/* inertia of today's rows by the new model,
+								 * divided by that by the old one */
+} KsegHoldWhen;
+
+/*
+ * From jsonb such as {"psi": 0.25, "age": "90 days"}, where null turns a
+ * limit off; NULL: the defaults.  Raises on unknown keys and bad values.
+ */
+extern KsegRefitWhen kseg_refit_when_parse(Jsonb *json);
+extern KsegHoldWhen kseg_hold_when_parse(Jsonb *json);
+/* all limits, for the registry */
+extern Jsonb *kseg_refit_when_print(const KsegRefitWhen *when);
+extern Jsonb *kseg_hold_when_print(const KsegHoldWhen *when);
+
+/* ---- the registry (registry.c) ---- */
+
+/* What a caller may do; each includes those before it. */
+typedef enum KsegRight
+{
+	KSEG_READ,
+	KSEG_RUN,
+	KSEG_EDIT,					/* labels, rollback: nothing that runs code */
+	KSEG_OWN
+} KsegRight;
+
+typedef struct KsegSegmentation
+{
+	int			id;
+	char	   *name;
+	Oid			owner;
+	char	   *query;			/* as registered */
+	char	   *resolved;		/* what runs */
+	int			nkeys;
+	char	  **keys;			/* columns of the query, and of the target */
+	int			k;				/* 0: the evidence chooses, once */
+	Jsonb	   *options;		/* never NULL */
+	Oid			target;
+	char	   *segment_column;
+	bool		owns_target;
+	KsegRefitWhen refit_when;
+	KsegHoldWhen hold_when;
+	double		hysteresis;
+	Interval   *keep;			/* NULL: forever */
+	int			version;		/* 0: no model yet */
+	int			last_version;
+	int			last_id;
+	char	   *pending;		/* NULL: nothing asks for a fit */
+	int64		members;
+	uint64		members_hash;
+} KsegSegmentation;
+
+typedef enum KsegLock
+{
+	KSEG_NO_LOCK,
+	KSEG_WAIT,					/* until whoever holds it has finished */
+	KSEG_SKIP					/* do not wait: *is_busy instead */
+} KsegLock;
+
+/*
+ * The segmentation of that name, locked till the end of the transaction, in
+ * the current context.  Raises when there is none that the caller may see, or
+ * when he lacks the right.  is_busy: for KSEG_SKIP, else NULL.
+ */
+extern KsegSegmentation *kseg_registry_find(const char *name, KsegRight right,
+											KsegLock lock, bool *is_busy);
+
+/*
+ * Call first in each of the functions: from then on the registry knows the
+ * schema that its tables are in.
+ */
+extern void kseg_registry_start(FunctionCallInfo fcinfo);
+/* our schema, quoted */
+extern const char *kseg_registry_schema(void);
+
+/*
+ * Execute one fixed statement as the owner of our tables, within SPI, with
+ * search_path = pg_catalog; "%s" in it stands for our schema, quoted (as often
+ * as it occurs; no other % may occur).  Results are in SPI_tuptable and
+ * SPI_processed.  What it says never comes from users; their values are
+ * parameters.  nulls: as SPI_execute_with_args(), may be NULL.
+ */
+extern void kseg_registry_execute(const char *sql, int nargs,
+								  const Oid *types, const Datum *values,
+								  const char *nulls);
+/* Oid of the type kseg_model */
+extern Oid	kseg_registry_model_type(void);
+
+/* A version of a segmentation's model; raises when there is none. */
+extern KmModel *kseg_registry_model(const KsegSegmentation *s, int version,
+									TimestampTz *created);
+
+/* ---- whose rights (registry.c) ---- */
+
+typedef struct KsegCaller
+{
+	Oid			user;
+	int			security;
+	int			guc_level;
+} KsegCaller;
+
+/*
+ * Run what follows as the segmentation's owner: security-restricted, with
+ * search_path = pg_catalog, pg_temp.  An error on the way ends it as well
+ * (the transaction's abort restores the user).
+ */
+extern void kseg_become_owner(const KsegSegmentation *s, KsegCaller *caller);
+extern void kseg_become_caller(const KsegCaller *caller);
+
+/* ---- queries (resolve.c) ---- */
+
+typedef struct KsegResolved
+{
+	char	   *text;			/* names qualified, no ";" at its end */
+	KsegQuery	columns;
+	int			nkeys;
+	int		   *keys;			/* positions of the key's columns */
+} KsegResolved;
+
+/*
+ * Analyse the query as the current user and check that it is one SELECT that
+ * changes nothing, that its column names differ, and that "key" names columns
+ * of it ('customer_id', or several: 'shop, customer_id').  NULL key: none.
+ */
+extern KsegResolved *kseg_resolve(const char *query, const char *key);
+
+/* 'SELECT features FROM (the resolved query)': all columns but the key's */
+extern char *kseg_features_query(const KsegSegmentation *s);
+
+/* ---- customers (members.c) ---- */
+
+/* One customer: of the query, of the target, or of both. */
+typedef struct KsegMember
+{
+	const Datum *key;			/* nkeys, none null, of the target's types */
+	uint64		hash;			/* of the key, not of its text */
+	int			segment;		/* in the target; 0: none */
+	bool		in_query;
+	bool		in_target;
+	const Datum *values;		/* of the query's columns, when in_query */
+	const bool *nulls;
+} KsegMember;
+
+typedef struct KsegMembers KsegMembers;
+
+/*
+ * Prepare to read the customers of a segmentation, as its owner.  Checks the
+ * target again: that it is there, and its columns.  All in the current
+ * context.
+ */
+extern KsegMembers *kseg_members_create(const KsegSegmentation *s);
+/* types of the target's key columns */
+extern const Oid *kseg_members_key_types(const KsegMembers *members);
+/* qualified and quoted */
+extern const char *kseg_members_target(const KsegMembers *members);
+/* int2, int4 or int8 */
+extern Oid	kseg_members_segment_type(const KsegMembers *members);
+
+/*
+ * Read all customers of the query and those of the target that have a
+ * segment.  start: as kseg_query_run(), with the query's columns.  row: once
+ * a customer; what it points to is gone afterwards.
+ */
+extern void kseg_members_run(KsegMembers *members,
+							 void (*start) (void *arg, const KsegQuery *query),
+							 void (*row) (void *arg, const KsegMember *member),
+							 void *arg);
+
+/* The key as kseg_history has it; palloc'd. */
+extern text *kseg_members_key_text(KsegMembers *members, const Datum *key);
+/* An expression for the same of a row of the target called "t". */
+extern const char *kseg_members_key_expression(const KsegMembers *members);
+/* hash of a customer in a segment; the registry has the sum of them */
+extern uint64 kseg_member_hash(uint64 key_hash, int segment);
+
+/* ---- drift (drift.c) ---- */
+
+typedef struct KsegDrift KsegDrift;
+
+/* Counts for the rows that a model scores, in the current context. */
+extern KsegDrift *kseg_drift_create(const KsegSegmentation *s,
+									const KmModel *model, int version);
+/*
+ * features: raw, as of KsegScoredRow; score: NULL when the row has no
+ * segment.  The model's own choice of segment, without hysteresis.
+ */
+extern void kseg_drift_add(KsegDrift *drift, const double *features,
+						   const KmScore *score);
+
+typedef struct KsegDriftSummary
+{
+	double		psi;			/* largest of a feature */
+	const char *feature;		/* that has it; NULL: none */
+	double		share_psi;		/* of the segments' shares */
+	double		inertia;		/* sum of squared distances */
+	double		inertia_ratio;	/* per row, against the fit's */
+	int64		rows;			/* with a segment */
+	const int64 *sizes;			/* of each segment of the model */
+} KsegDriftSummary;
+
+extern const KsegDriftSummary *kseg_drift_summary(KsegDrift *drift);
+/* its rows of kseg_drifts */
+extern void kseg_drift_store(KsegDrift *drift, const KsegSegmentation *s,
+							 int64 run);
+
+/*
+ * What kseg_drift_create() will compare with: how the rows of a fit are
+ * spread.  Taken from a fit that is at its end; stored with the model.
+ */
+typedef struct KsegBaseline KsegBaseline;
+
+extern KsegBaseline *kseg_baseline_create(KsegIngest *ingest,
+										  const KmModel *model);
+extern void kseg_baseline_store(const KsegBaseline *baseline,
+								const KsegSegmentation *s, int version);
+
+/* ---- the evidence for k (../pg/elbow.c) ---- */
+
+/*
+ * What kseg_elbow() of k = 1 .. 10 speaks for: its knee, else its best
+ * silhouette.  *reason: which, in words; palloc'd.  At least 1.
+ */
+extern int	kseg_elbow_choose(const char *query, Jsonb *options,
+							  char **reason);
+
+/* ---- labels (label_segment.c) ---- */
+
+/*
+ * After a new model was published: mark labels whose segment has moved far
+ * from where it was when the label was given, or is gone.  How many need a
+ * review now.
+ */
+extern int	kseg_labels_review(const KsegSegmentation *s,
+							   const KmModel *model);
+
+#endif							/* MANAGED_H */
