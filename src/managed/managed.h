@@ -14,6 +14,7 @@
  *		run.c			kseg_run(), kseg_rollback(): what is done, and why
  *		publish.c		what a run writes
  *		label_segment.c	kseg_label(), and which labels need a review
+ *		messages.c		wording of errors
  *
  * Two identities do the work.  What users gave us (the query, and all that
  * the target's triggers do) runs as the segmentation's owner in a
