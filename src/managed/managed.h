@@ -156,6 +156,20 @@ typedef struct KsegCaller
  */
 extern void kseg_become_owner(const KsegSegmentation *s, KsegCaller *caller);
 extern void kseg_become_caller(const KsegCaller *caller);
+/*
+ * The two parts of kseg_become_owner().  The first leaves settings as they
+ * are, so that a query means what its writer means; kseg_become_caller() ends
+ * it too.  The second fixes what names and values mean, until the GUC level
+ * ends.
+ */
+extern void kseg_restrict_to(Oid user, KsegCaller *caller);
+extern void kseg_fix_settings(void);
+
+/*
+ * Raise within a security-restricted operation: whoever is the user there did
+ * not ask for this (an index or a query of his is being evaluated).
+ */
+extern void kseg_refuse_restricted(const char *function);
 
 /* ---- queries (resolve.c) ---- */
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "utils/builtins.h"
 
 #include "messages.h"
@@ -48,6 +49,392 @@ kseg_error_version_unknown(const char *name, int version)
 			 errmsg("segmentation \"%s\" has no model of version %d", name,
 					version),
 			 errhint("kseg_models lists those there are.")));
+}
+
+void
+kseg_error_restricted(const char *function)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("cannot execute %s() within security-restricted operation",
+					function),
+			 errhint("Queries, index expressions and triggers that the server runs for somebody cannot call it.")));
+}
+
+/* ---- queries that are registered ---- */
+
+/* shop, customer_id */
+static char *
+join_columns(const char *const *columns, int n)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", columns[i]);
+	return list.data;
+}
+
+void
+kseg_error_query_temporary(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("query of a segmentation must not use temporary tables, functions or types"),
+			 errhint("Other sessions, which will run it, do not have them.")));
+}
+
+void
+kseg_error_query_differs(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("query does not mean the same once its names are qualified"),
+			 errhint("Make a view of it, and select from that.")));
+}
+
+void
+kseg_error_query_repeated(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_COLUMN),
+			 errmsg("query has more than one column \"%s\"", column),
+			 errhint("Give each a name of its own with AS.")));
+}
+
+void
+kseg_error_query_no_features(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("query has no columns besides the key"),
+			 errhint("Select the features to segment by as well.")));
+}
+
+void
+kseg_error_key_list(const char *key, const KsegQuery *columns)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("key is neither a column nor a list of columns: \"%s\"",
+					key),
+			 errhint("Write one column, or several as in 'shop, customer_id'. The query's columns are %s.",
+					 join_columns(columns->names, columns->ncolumns))));
+}
+
+void
+kseg_error_key_repeated(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_COLUMN),
+			 errmsg("key names column \"%s\" more than once", column)));
+}
+
+/* ---- what else kseg_create() is given ---- */
+
+void
+kseg_error_bad_name(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("\"%s\" cannot be the name of a segmentation", name),
+			 errhint("A name has 1 to %d bytes and no control characters.",
+					 NAMEDATALEN - 1)));
+}
+
+void
+kseg_error_name_taken(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("segmentation \"%s\" already exists", name),
+			 errhint("Choose another name, or change the one there is with kseg_alter().")));
+}
+
+void
+kseg_error_hysteresis(double value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"hysteresis\" must be from 0 to below 1, not %g", value),
+			 errhint("With 0.1, customers change segment when another one is at least 10 %% nearer; with 0, as soon as one is nearer.")));
+}
+
+void
+kseg_error_keep(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"keep\" must be an interval above zero"),
+			 errhint("Leave it out to keep history forever.")));
+}
+
+void
+kseg_error_kept_option(const char *option)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"%s\" cannot be used in a segmentation", option),
+			 errdetail("Every fit but the first one starts from the model before it."),
+			 errhint("Leave it out.")));
+}
+
+/* ---- keys ---- */
+
+void
+kseg_error_key_type(const char *column, Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" cannot be the key: its type %s has no order",
+					column, format_type_be(type)),
+			 errhint("Cast it in the query, for instance to text.")));
+}
+
+void
+kseg_error_key_null(const char *column, int64 rows)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg_plural("column \"%s\" of the key is null in %lld row of the query",
+						   "column \"%s\" of the key is null in %lld rows of the query",
+						   (unsigned long) rows, column, (long long) rows),
+			 errhint("Leave such rows out with WHERE %s IS NOT NULL.",
+					 quote_identifier(column))));
+}
+
+void
+kseg_error_key_twice(const char **columns, int n, const char *values,
+					 const char *times)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("key (%s)=(%s) comes %s times in the query",
+					join_columns(columns, n), values, times),
+			 errhint("The query must give one row for each customer: GROUP BY the key, or name all of its columns in \"key\".")));
+}
+
+void
+kseg_error_key_not_in_target(const char *column, const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table \"%s\" has no column \"%s\", which is the key",
+					relation, column),
+			 errhint("Key columns have the same names in the query and in the target: rename the query's with AS.")));
+}
+
+void
+kseg_error_key_types(const char *column, Oid given, Oid expected,
+					 const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("key column \"%s\" has type %s in the query, but %s in \"%s\"",
+					column, format_type_be(given), format_type_be(expected),
+					relation),
+			 errhint("Cast it in the query: %s::%s.", quote_identifier(column),
+					 format_type_be(expected))));
+}
+
+void
+kseg_error_key_index(const char *name, const char *relation, char **columns,
+					 int n)
+{
+	const char **quoted = palloc(sizeof(char *) * n);
+
+	for (int i = 0; i < n; i++)
+		quoted[i] = quote_identifier(columns[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+			 errmsg("table \"%s\" has no unique index on the key (%s)",
+					relation, join_columns(quoted, n)),
+			 errdetail("It must be on exactly these columns, valid, for all rows, and not deferrable."),
+			 errhint("CREATE UNIQUE INDEX ON %s (%s);", name,
+					 join_columns(quoted, n))));
+}
+
+void
+kseg_error_key_nullable(const char *column, const char *name,
+						const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("key column \"%s\" of \"%s\" may be null", column,
+					relation),
+			 errhint("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;", name,
+					 quote_identifier(column))));
+}
+
+void
+kseg_error_keys_elsewhere(const char **columns, int n, int64 rows,
+						  const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg_plural("the query's key (%s) is not in \"%s\" for its %lld row",
+						   "the query's key (%s) is not in \"%s\" for any of its %lld rows",
+						   (unsigned long) rows, join_columns(columns, n),
+						   relation, (long long) rows),
+			 errhint("Check that query and target mean the same customers.")));
+}
+
+void
+kseg_notice_keys_missing(int64 missing, int64 rows, const char *relation)
+{
+	ereport(NOTICE,
+			(errmsg_plural("%lld of %lld rows of the query is not in \"%s\" and gets no segment",
+						   "%lld of %lld rows of the query are not in \"%s\" and get no segment",
+						   (unsigned long) missing, (long long) missing,
+						   (long long) rows, relation)));
+}
+
+void
+kseg_context_survey(void)
+{
+	errcontext("query of a segmentation, which runs with search_path = pg_catalog, pg_temp; functions that it calls must name the schemas of what they use, or SET search_path");
+}
+
+/* ---- targets ---- */
+
+void
+kseg_error_no_schema(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_SCHEMA),
+			 errmsg("no schema has been selected to create the segments' table in"),
+			 errhint("Set \"search_path\", or pass a table as \"target\".")));
+}
+
+void
+kseg_error_table_exists(const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("relation \"%s\" already exists", relation),
+			 errdetail("Without a target, segments are kept in a new table of that name."),
+			 errhint("Choose another name for the segmentation, or pass a table as \"target\".")));
+}
+
+void
+kseg_error_target_no_table(const char *relation, char relkind)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot keep segments in \"%s\"", relation),
+			 errdetail_relkind_not_supported(relkind),
+			 errhint("The target must be a table. For a view, pass the table below it.")));
+}
+
+void
+kseg_error_target_temporary(const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("cannot keep segments in \"%s\", which is temporary",
+					relation),
+			 errhint("Use a table that other sessions see, too.")));
+}
+
+void
+kseg_error_target_children(const char *relation, const char *child)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot keep segments in \"%s\", from which \"%s\" inherits",
+					relation, child),
+			 errdetail("No index makes a key unique over tables that inherit."),
+			 errhint("Use a partitioned table, or leave out \"target\".")));
+}
+
+void
+kseg_error_target_foreign(const char *relation, const char *partition)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot keep segments in \"%s\", whose partition \"%s\" is a foreign table",
+					relation, partition),
+			 errhint("Leave out \"target\", so that the segments get a table of their own.")));
+}
+
+void
+kseg_error_segment_column_missing(const char *column, const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist",
+					column, relation),
+			 errhint("Add it with add_column => true, or name another as \"segment_column\".")));
+}
+
+void
+kseg_error_segment_is_key(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_COLUMN),
+			 errmsg("column \"%s\" is part of the key and cannot hold the segment",
+					column),
+			 errhint("Name another column as \"segment_column\".")));
+}
+
+void
+kseg_error_segment_is_feature(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_COLUMN),
+			 errmsg("column \"%s\" is a feature of the query and cannot hold the segment",
+					column),
+			 errhint("Leave it out of the query, or name another column as \"segment_column\".")));
+}
+
+void
+kseg_error_segment_generated(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_GENERATED_ALWAYS),
+			 errmsg("column \"%s\" is generated and cannot hold the segment",
+					column),
+			 errhint("Name another column as \"segment_column\".")));
+}
+
+void
+kseg_error_segment_not_null(const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("column \"%s\" must not be null, but some customers have no segment",
+					column),
+			 errhint("ALTER TABLE ... ALTER COLUMN %s DROP NOT NULL;",
+					 quote_identifier(column))));
+}
+
+void
+kseg_error_column_taken(const char *column, const char *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("column \"%s\" of \"%s\" is written by another segmentation",
+					column, relation),
+			 errhint("Name another column as \"segment_column\".")));
+}
+
+void
+kseg_notice_table_kept(const char *relation)
+{
+	ereport(NOTICE,
+			(errmsg("table \"%s\" is kept: it does not belong to the segmentation's owner any more",
+					relation)));
+}
+
+/* ---- grants ---- */
+
+void
+kseg_error_unknown_privilege(const char *privilege)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown privilege \"%s\"", privilege),
+			 errhint("Valid privileges are read, run, edit.")));
 }
 
 /* ---- limits ---- */

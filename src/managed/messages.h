@@ -8,7 +8,7 @@
 
 #include "postgres.h"
 
-#include "../pg/compat.h"
+#include "../pg/kseg.h"
 
 /* ---- which segmentation, and who may ---- */
 
@@ -19,6 +19,80 @@ pg_noreturn extern void kseg_error_segmentation_right(const char *name,
 pg_noreturn extern void kseg_error_segmentation_owner(const char *name);
 pg_noreturn extern void kseg_error_version_unknown(const char *name,
 												   int version);
+
+pg_noreturn extern void kseg_error_restricted(const char *function);
+
+/* ---- queries that are registered ---- */
+
+pg_noreturn extern void kseg_error_query_temporary(void);
+pg_noreturn extern void kseg_error_query_differs(void);
+pg_noreturn extern void kseg_error_query_repeated(const char *column);
+pg_noreturn extern void kseg_error_query_no_features(void);
+pg_noreturn extern void kseg_error_key_list(const char *key,
+											const KsegQuery *columns);
+pg_noreturn extern void kseg_error_key_repeated(const char *column);
+
+/* ---- what else kseg_create() is given ---- */
+
+pg_noreturn extern void kseg_error_bad_name(const char *name);
+pg_noreturn extern void kseg_error_name_taken(const char *name);
+pg_noreturn extern void kseg_error_hysteresis(double value);
+pg_noreturn extern void kseg_error_keep(void);
+/* an option for a single fit */
+pg_noreturn extern void kseg_error_kept_option(const char *option);
+
+/* ---- keys ---- */
+
+pg_noreturn extern void kseg_error_key_type(const char *column, Oid type);
+pg_noreturn extern void kseg_error_key_null(const char *column, int64 rows);
+/* columns: quoted; values and times: text */
+pg_noreturn extern void kseg_error_key_twice(const char **columns, int n,
+											 const char *values,
+											 const char *times);
+pg_noreturn extern void kseg_error_key_not_in_target(const char *column,
+													 const char *relation);
+pg_noreturn extern void kseg_error_key_types(const char *column, Oid given,
+											 Oid expected,
+											 const char *relation);
+/* name: qualified and quoted */
+pg_noreturn extern void kseg_error_key_index(const char *name,
+											 const char *relation,
+											 char **columns, int n);
+pg_noreturn extern void kseg_error_key_nullable(const char *column,
+												const char *name,
+												const char *relation);
+pg_noreturn extern void kseg_error_keys_elsewhere(const char **columns, int n,
+												  int64 rows,
+												  const char *relation);
+extern void kseg_notice_keys_missing(int64 missing, int64 rows,
+									 const char *relation);
+/* for an error context callback */
+extern void kseg_context_survey(void);
+
+/* ---- targets ---- */
+
+pg_noreturn extern void kseg_error_no_schema(void);
+pg_noreturn extern void kseg_error_table_exists(const char *relation);
+pg_noreturn extern void kseg_error_target_no_table(const char *relation,
+												   char relkind);
+pg_noreturn extern void kseg_error_target_temporary(const char *relation);
+pg_noreturn extern void kseg_error_target_children(const char *relation,
+												   const char *child);
+pg_noreturn extern void kseg_error_target_foreign(const char *relation,
+												  const char *partition);
+pg_noreturn extern void kseg_error_segment_column_missing(const char *column,
+														  const char *relation);
+pg_noreturn extern void kseg_error_segment_is_key(const char *column);
+pg_noreturn extern void kseg_error_segment_is_feature(const char *column);
+pg_noreturn extern void kseg_error_segment_generated(const char *column);
+pg_noreturn extern void kseg_error_segment_not_null(const char *column);
+pg_noreturn extern void kseg_error_column_taken(const char *column,
+												const char *relation);
+extern void kseg_notice_table_kept(const char *relation);
+
+/* ---- grants ---- */
+
+pg_noreturn extern void kseg_error_unknown_privilege(const char *privilege);
 
 /* ---- limits ---- */
 

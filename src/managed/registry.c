@@ -30,6 +30,13 @@
 static Oid	schema = InvalidOid;
 
 void
+kseg_refuse_restricted(const char *function)
+{
+	if (InSecurityRestrictedOperation())
+		kseg_error_restricted(function);
+}
+
+void
 kseg_registry_start(FunctionCallInfo fcinfo)
 {
 	schema = get_func_namespace(fcinfo->flinfo->fn_oid);
@@ -63,6 +70,17 @@ static void
 set_search_path(void)
 {
 	set_for_now("search_path", "pg_catalog, pg_temp");
+}
+
+void
+kseg_fix_settings(void)
+{
+	set_search_path();
+	/* keys become text: the same one every night, whoever runs it */
+	set_for_now("DateStyle", "ISO, YMD");
+	set_for_now("IntervalStyle", "postgres");
+	set_for_now("extra_float_digits", "1");
+	set_for_now("bytea_output", "hex");
 }
 
 /* ---- our own statements ---- */
@@ -361,21 +379,22 @@ kseg_registry_model(const KsegSegmentation *s, int version,
 /* ---- as whom things run ---- */
 
 void
+kseg_restrict_to(Oid user, KsegCaller *caller)
+{
+	GetUserIdAndSecContext(&caller->user, &caller->security);
+	SetUserIdAndSecContext(user, caller->security |
+						   SECURITY_RESTRICTED_OPERATION);
+	caller->guc_level = NewGUCNestLevel();
+}
+
+void
 kseg_become_owner(const KsegSegmentation *s, KsegCaller *caller)
 {
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(s->owner)))
 		kseg_error_segmentation_owner(s->name);
 
-	GetUserIdAndSecContext(&caller->user, &caller->security);
-	SetUserIdAndSecContext(s->owner, caller->security |
-						   SECURITY_RESTRICTED_OPERATION);
-	caller->guc_level = NewGUCNestLevel();
-	set_search_path();
-	/* keys become text: the same one every night, whoever runs it */
-	set_for_now("DateStyle", "ISO, YMD");
-	set_for_now("IntervalStyle", "postgres");
-	set_for_now("extra_float_digits", "1");
-	set_for_now("bytea_output", "hex");
+	kseg_restrict_to(s->owner, caller);
+	kseg_fix_settings();
 }
 
 void

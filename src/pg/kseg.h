@@ -362,6 +362,7 @@ typedef struct KsegQuery
 	int			ncolumns;
 	const char **names;			/* all different */
 	Oid		   *types;
+	int32	   *typmods;
 	Oid		   *collations;
 	bool	   *is_repeated;	/* several columns have the name, or had it
 								 * before names were made different: SQL
@@ -381,6 +382,17 @@ extern void kseg_query_run(const char *text,
 						   void (*row) (void *arg, const Datum *values,
 										const bool *nulls),
 						   void *arg);
+
+/*
+ * The two halves of kseg_query_run()'s preparation, within SPI: raise unless
+ * the plan is one SELECT without side effects of its own; and describe the
+ * columns of its result in the current context.  Their names are made
+ * distinct with _2, _3 ..., because options and models find features by name.
+ */
+struct CachedPlanSource;
+struct _SPI_plan;
+extern struct CachedPlanSource *kseg_query_check(struct _SPI_plan *plan);
+extern void kseg_query_describe(KsegQuery *query, TupleDesc desc);
 
 /* Index of a column, or -1. */
 extern int	kseg_query_column(const KsegQuery *query, const char *name);

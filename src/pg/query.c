@@ -76,9 +76,8 @@ locks_rows(Node *node, void *context)
 	return expression_tree_walker(node, locks_rows, context);
 }
 
-/* Raise unless the plan is one SELECT without side effects of its own. */
-static CachedPlanSource *
-check_plan(SPIPlanPtr plan)
+CachedPlanSource *
+kseg_query_check(SPIPlanPtr plan)
 {
 	List	   *sources = SPI_plan_get_plan_sources(plan);
 	CachedPlanSource *source;
@@ -119,22 +118,20 @@ check_plan(SPIPlanPtr plan)
 	return source;
 }
 
-/*
- * Columns of the result.  Names are made distinct with _2, _3 ..., because
- * options and models find features by name.
- */
-static void
-describe_columns(TupleDesc desc, KsegQuery *query)
+void
+kseg_query_describe(KsegQuery *query, TupleDesc desc)
 {
 	query->ncolumns = desc->natts;
 	query->names = palloc(sizeof(char *) * Max(desc->natts, 1));
 	query->types = palloc(sizeof(Oid) * Max(desc->natts, 1));
+	query->typmods = palloc(sizeof(int32) * Max(desc->natts, 1));
 	query->collations = palloc(sizeof(Oid) * Max(desc->natts, 1));
 	query->is_repeated = palloc0(sizeof(bool) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		query->names[i] = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
 		query->types[i] = TupleDescAttr(desc, i)->atttypid;
+		query->typmods[i] = TupleDescAttr(desc, i)->atttypmod;
 		query->collations[i] = TupleDescAttr(desc, i)->attcollation;
 		for (int j = 0; j < i; j++)
 		{
@@ -167,13 +164,13 @@ kseg_query_run(const char *text,
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",
 			 SPI_result_code_string(SPI_result));
-	source = check_plan(plan);
+	source = kseg_query_check(plan);
 
 	/*
 	 * The columns are known now; whoever does not like them says so before
 	 * the query costs anything.
 	 */
-	describe_columns(source->resultDesc, &query);
+	kseg_query_describe(&query, source->resultDesc);
 	start(arg, &query);
 
 	receiver.pub.receiveSlot = receive_row;
