@@ -143,6 +143,22 @@ km_place_kernel(KmSimd simd)
 	}
 }
 
+KmBinning
+km_binning_kernel(KmSimd simd)
+{
+	switch (km_simd_resolve(simd))
+	{
+#ifdef KM_WIDE_X86
+		case KM_SIMD_AVX512:
+			return bins_avx512;
+		case KM_SIMD_AVX2:
+			return bins_avx2;
+#endif
+		default:
+			return bins_baseline;
+	}
+}
+
 KmPairs
 km_pairs_kernel(KmSimd simd)
 {

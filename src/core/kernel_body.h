@@ -184,6 +184,25 @@ NAME(place_) (const double *values, const double *axes, int nblocks,
 	return all;
 }
 
+/* KmBinning */
+static TARGET void
+NAME(bins_) (const double *values, const double *edges,
+			 const int64_t *missing, int nblocks, int64_t *bins)
+{
+	for (int at = 0; at < nblocks * KM_LANES; at += VECTOR_LANES)
+	{
+		const double *e = edges +
+			(size_t) (at / KM_LANES) * KM_BIN_EDGES * KM_LANES + at % KM_LANES;
+		Lanes		x = LOAD(values + at);
+		LaneIds		bin = ~(x == x) & *(const LaneIds *) (missing + at);
+
+		/* what is true is -1 */
+		for (int i = 0; i < KM_BIN_EDGES; i++)
+			bin -= x >= LOAD(e + i * KM_LANES);
+		*(LaneIds *) (bins + at) = bin;
+	}
+}
+
 /* vectors of rows worked on together: hides what a square root takes */
 #define PAIR_LANES	(TOGETHER * VECTOR_LANES)
 

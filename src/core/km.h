@@ -469,6 +469,93 @@ extern KmStatus km_alignment_apply(const KmHost *host,
 								   KmAlignment *alignment, KmModel *model);
 extern void km_alignment_free(const KmHost *host, KmAlignment *alignment);
 
+/* ---- how a fit's rows are spread over bins (bins.c) ---- */
+
+#define KM_NUMBER_BINS		10	/* of a numeric feature, at most */
+#define KM_BIN_EDGES		(KM_NUMBER_BINS - 1)
+#define KM_BIN_CATEGORIES	20	/* that have a bin of their own, at most */
+#define KM_BIN_COUNTS		(KM_BIN_CATEGORIES + 2)
+
+/* One feature's bins, and how many rows are in each. */
+typedef struct KmBins
+{
+	int			nedges;			/* numbers: one bin more */
+	double		edges[KM_BIN_EDGES];	/* finite, rising; a value on an edge is
+										 * in the upper bin */
+	int			ncategories;	/* categories: and a bin for all others */
+	int			categories[KM_BIN_CATEGORIES];	/* positions */
+	int			ncounts;		/* all bins, then values that are missing */
+	int64_t		counts[KM_BIN_COUNTS];
+} KmBins;
+
+/*
+ * Make bins for each feature of a fit and count its rows.  Values that were
+ * filled in count as missing.
+ */
+extern KmStatus km_fit_bins(KmFit *fit, KmBins *bins);
+/* set ncounts, and the counts to 0 */
+extern void km_bins_clear(KmBins *bins, KmKind kind);
+
+/*
+ * Population stability index of n counts: the sum of (a - b) ln(a / b) over
+ * the shares then and now, none of which is taken for less than 0.0001.
+ */
+extern double km_psi(const int64_t *then, const int64_t *now, int n);
+
+/* ---- how far rows are from those of a model's fit (drift.c) ---- */
+
+typedef struct KmDrift KmDrift;
+
+/*
+ * Nothing counted yet.  bins: those of each feature of the fit, or NULL; they
+ * are copied.  The model has to live as long.  is_weighted: rows have weights,
+ * as those of the fit.
+ */
+extern KmStatus km_drift_create(const KmHost *host, const KmModel *model,
+								const KmBins *bins, bool is_weighted,
+								KmSimd simd, KmDrift **drift);
+
+/*
+ * Add one row; values as for km_score().  score: what that said of them, NULL
+ * for a row without a segment: of such a row only missing values count.
+ * weight: > 0, ignored unless is_weighted.
+ */
+extern void km_drift_add(KmDrift *drift, const double *values,
+						 const KmScore *score, double weight);
+
+extern int64_t km_drift_rows(const KmDrift *drift); /* with a segment */
+/* of each segment */
+extern const int64_t *km_drift_sizes(const KmDrift *drift);
+/*
+ * Sum of squared distances.  *ratio: the mean, divided by that of the fit; 1
+ * without rows, infinite where the fit left no distance.
+ */
+extern double km_drift_inertia(const KmDrift *drift, double *ratio);
+/*
+ * psi: NAN without bins.  shift: of the mean, in standard deviations of the
+ * fit; NAN: cannot be said.
+ */
+extern void km_drift_feature(const KmDrift *drift, int feature, double *psi,
+							 double *shift);
+/* counts of the rows added; NULL without bins */
+extern const KmBins *km_drift_bins(const KmDrift *drift, int feature);
+
+typedef struct KmSegmentDrift
+{
+	double		share_then;		/* of the fit's rows */
+	double		share_now;		/* 0 without rows */
+	double		psi;			/* the segment's part of that of all shares */
+	double		shift;			/* of the centroid, divided by the root of the
+								 * segment's mean squared distance in the fit;
+								 * NAN: cannot be said */
+} KmSegmentDrift;
+
+extern void km_drift_segment(const KmDrift *drift, int segment,
+							 KmSegmentDrift *result);
+/* of the segments' shares */
+extern double km_drift_share_psi(const KmDrift *drift);
+extern void km_drift_free(KmDrift *drift);
+
 /* ---- rows of a query in a model's space ---- */
 
 typedef struct KmPlaced KmPlaced;

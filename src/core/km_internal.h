@@ -145,6 +145,8 @@ typedef struct KmTable
 	int			length_slot;	/* -1: not cosine */
 	int			nslots;
 	int		   *slot;			/* of each feature */
+	int64_t    *missing;		/* of each feature: rows whose value was
+								 * filled in when they were scaled */
 	/* changes while rows come */
 	int64_t		nrows;
 	int			nblocks;
@@ -354,6 +356,17 @@ enum
 	KM_AXIS_LIMIT,				/* which works up to here */
 	KM_AXIS_VALUES
 };
+
+/*
+ * Bins of KM_LANES x nblocks values: how many of the value's edges are not
+ * above it, or "missing" of a missing value.  edges: for each block the first
+ * ones of all its values, then the second ones; infinite ones find nothing.
+ */
+typedef void (*KmBinning) (const double *values, const double *edges,
+						   const int64_t *missing, int nblocks,
+						   int64_t *bins);
+extern KmBinning km_binning_kernel(KmSimd simd);
+
 /*
  * Distances of KM_PAIR_ROWS rows, whose values of one slot stand side by side,
  * to the n rows of a tile with a weight slot, times each one's weight.
@@ -616,6 +629,12 @@ extern void km_draw_clear(KmDraw *draw);
 extern KmStatus km_draw_assign(const KmDraw *draw, const KmSpace *space,
 							   KmPoll *poll, KmSimd simd,
 							   const double *centers, int k, uint16_t *own);
+
+/* ---- bins (bins.c) ---- */
+
+/* what one of the bins adds to km_psi(); counts and their totals */
+extern double km_psi_part(int64_t then, int64_t all_then, int64_t now,
+						  int64_t all_now);
 
 /* ---- silhouettes (silhouette.c) ---- */
 

@@ -69,9 +69,10 @@ km_rows_create(const KmHost *host, int nfeatures, const KmKind *kinds,
 	table->limit = limit;
 	table->nfeatures = nfeatures;
 	table->slot = km_alloc(host, nfeatures, sizeof(int));
-	if (table->slot == NULL)
+	table->missing = km_alloc_zero(host, nfeatures, sizeof(int64_t));
+	if (table->slot == NULL || table->missing == NULL)
 	{
-		km_free(host, new);
+		km_rows_free(new);
 		return KM_NO_MEMORY;
 	}
 	for (int f = 0; f < nfeatures; f++)
@@ -161,6 +162,7 @@ km_rows_free(KmRows *rows)
 	host = rows->table.host;
 	km_table_clear(&rows->table);
 	km_free(host, rows->table.slot);
+	km_free(host, rows->table.missing);
 	km_free(host, rows);
 }
 

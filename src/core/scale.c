@@ -240,8 +240,10 @@ numeric_statistics(ScaleState *state)
 	}
 	for (int slot = 0; slot < table->nnum && status == KM_OK; slot++)
 	{
-		KmFeature  *feature = &space->features[space->feature[slot]];
+		int			f = space->feature[slot];
+		KmFeature  *feature = &space->features[f];
 
+		table->missing[f] = table->nrows - exact[slot].count;
 		/* a column without any value (all filled) counts as zeros */
 		if (exact[slot].count > 0)
 		{
@@ -284,10 +286,11 @@ km_most_frequent(const KmFeature *feature)
 
 /* Recode, fill and count the categories; their factor. */
 static KmStatus
-category_statistics(ScaleState *state, KmFeature *feature, int slot,
-					const int *recode)
+category_statistics(ScaleState *state, int f, const int *recode)
 {
 	KmTable    *table = state->table;
+	KmFeature  *feature = &state->space->features[f];
+	int			slot = table->slot[f];
 	bool		zscored = state->options->scale == KM_ZSCORE ||
 		state->options->scale == KM_ROBUST;
 	int64_t		known = 0;
@@ -319,6 +322,7 @@ category_statistics(ScaleState *state, KmFeature *feature, int slot,
 	}
 
 	most = km_most_frequent(feature);
+	table->missing[f] = table->nrows - known;
 	if (known < table->nrows && feature->ncategories > 0)
 	{
 		feature->counts[most] += table->nrows - known;
@@ -556,7 +560,7 @@ km_scale_table(KmTable *table, const KmOptions *options,
 
 		if (feature->kind == KM_CATEGORY)
 		{
-			KM_TRY(category_statistics(&state, feature, slot, recode[f]));
+			KM_TRY(category_statistics(&state, f, recode[f]));
 			continue;
 		}
 		feature->clip_low = -INFINITY;

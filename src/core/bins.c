@@ -1,0 +1,441 @@
+/*
+ * bins.c
+ *		How the rows of a fit are spread over bins of each feature, and the
+ *		population stability index of two such counts.
+ *
+ * Numbers have bins of about equally many rows.  A value that takes more than
+ * one of them (zero, often) has a bin of its own, so that a change of its
+ * share shows; even a constant has one.
+ *
+ * When a fit is over its rows are positions.  They are cut there, and each
+ * cut is then told as the least raw value that comes to stand above it: raw
+ * values fall into the very bins that their positions were counted in, though
+ * a position cannot be turned back into its value to the last bit.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "fit.h"
+
+/* rows that cuts come from: a decile of so many is off by 0.3 % of the rows */
+#define CUT_ROWS	10000
+
+/* a share below it is taken for it: one row more must not look like a lot */
+#define LEAST_SHARE	0.0001
+
+typedef struct Cuts
+{
+	int			n;
+	double		at[KM_BIN_EDGES];	/* positions; one on a cut is above it */
+} Cuts;
+
+/* One column of the rows that cuts come from. */
+typedef struct Column
+{
+	double	   *values;			/* positions */
+	int64_t		n;
+	double		slack;			/* half of what is between different values */
+} Column;
+
+/* ---- the index ---- */
+
+static double
+take_share(int64_t count, int64_t total)
+{
+	double		share = total > 0 ? (double) count / (double) total : 0;
+
+	return share > LEAST_SHARE ? share : LEAST_SHARE;
+}
+
+double
+km_psi_part(int64_t then, int64_t all_then, int64_t now, int64_t all_now)
+{
+	double		a = take_share(then, all_then);
+	double		b = take_share(now, all_now);
+
+	if (a == b)
+		return 0;
+	return a < b ? (b - a) * -km_log(a / b) : (a - b) * -km_log(b / a);
+}
+
+double
+km_psi(const int64_t *then, const int64_t *now, int n)
+{
+	int64_t		all_then = 0;
+	int64_t		all_now = 0;
+	double		psi = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		all_then += then[i];
+		all_now += now[i];
+	}
+	for (int i = 0; i < n; i++)
+		psi += km_psi_part(then[i], all_then, now[i], all_now);
+	return psi;
+}
+
+void
+km_bins_clear(KmBins *bins, KmKind kind)
+{
+	bins->ncounts = kind == KM_CATEGORY ? bins->ncategories + 2 :
+		bins->nedges + 2;
+	memset(bins->counts, 0, sizeof(bins->counts));
+}
+
+/* ---- columns ---- */
+
+/* cosine: positions as they were before the row was set to length 1 */
+static inline double
+read_position(const KmTable *table, const double *lane, int slot)
+{
+	double		v = lane[slot * KM_LANES];
+
+	return table->length_slot < 0 ? v :
+		v * lane[table->length_slot * KM_LANES];
+}
+
+static void
+read_draw(const KmDraw *draw, int slot, Column *column)
+{
+	const KmTable *table = &draw->table;
+
+	column->n = 0;
+	for (int64_t row = 0; row < table->nrows; row++)
+	{
+		double		v = *km_cell(table, table->blocks, (int) row, slot);
+
+		for (int64_t i = 0; i < draw->multiplicity[row]; i++)
+			column->values[column->n++] = v;
+	}
+}
+
+static void
+read_table(const KmTable *table, int slot, Column *column)
+{
+	column->n = 0;
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+
+		for (int i = 0; i < block->nrows; i++)
+			column->values[column->n++] =
+				read_position(table, km_cell(table, block, i, 0), slot);
+	}
+}
+
+/*
+ * Positions are multiples of the grid.  With cosine they come back from
+ * directions and lengths, so equal values are equal but for rounding.
+ */
+static double
+find_slack(const KmFeature *feature, bool cosine)
+{
+	return ldexp(1, cosine ? 20 - feature->grid : -1 - feature->grid);
+}
+
+/* where a missing value was put */
+static double
+fill_position(const KmFeature *feature, bool cosine)
+{
+	return cosine ? km_position_raw(feature, feature->mean) :
+		km_position(feature, feature->mean);
+}
+
+/* Leave out n of the values that stand there: they were missing. */
+static void
+drop_filled(Column *column, double fill, int64_t n)
+{
+	int64_t		kept = 0;
+
+	for (int64_t i = 0; i < column->n; i++)
+	{
+		double		v = column->values[i];
+
+		if (n > 0 && fabs(v - fill) <= column->slack)
+			n--;
+		else
+			column->values[kept++] = v;
+	}
+	column->n = kept;
+}
+
+/* ---- cuts ---- */
+
+static void
+add_cut(Cuts *cuts, double at)
+{
+	if (cuts->n == 0 || at > cuts->at[cuts->n - 1])
+		cuts->at[cuts->n++] = at;
+}
+
+/* Below each decile; above it as well, when the next one is the same. */
+static KmStatus
+find_cuts(KmPoll *poll, Column *column, Cuts *cuts)
+{
+	double		before = -INFINITY;
+	int64_t		from = 0;
+
+	cuts->n = 0;
+	for (int i = 1; i < KM_NUMBER_BINS && column->n > 0; i++)
+	{
+		int64_t		nth = column->n * i / KM_NUMBER_BINS;
+		double		v;
+
+		KM_TRY(km_select(poll, column->values, from, column->n - 1, nth));
+		v = column->values[nth];
+		if (v - before <= column->slack)
+			add_cut(cuts, before + column->slack);
+		else
+		{
+			add_cut(cuts, v - column->slack);
+			before = v;
+		}
+		from = nth;
+	}
+	return KM_OK;
+}
+
+/* The double that is number "key" in their order; 0 is 0. */
+static double
+double_of_key(int64_t key)
+{
+	uint64_t	bits = key < 0 ? (uint64_t) -key | UINT64_C(1) << 63 :
+		(uint64_t) key;
+	double		x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+static bool
+is_above(const KmFeature *feature, bool cosine, double x, double cut)
+{
+	return (cosine ? km_position_raw(feature, x) :
+			km_position(feature, x)) >= cut;
+}
+
+/* The least value above a cut; false: there is none, or none below. */
+static bool
+find_edge(const KmFeature *feature, bool cosine, double cut, double *edge)
+{
+	int64_t		high;
+	int64_t		low;
+	double		most = DBL_MAX;
+
+	memcpy(&high, &most, sizeof(high));
+	low = -high;
+	if (is_above(feature, cosine, -DBL_MAX, cut) ||
+		!is_above(feature, cosine, DBL_MAX, cut))
+		return false;
+	while ((uint64_t) high - (uint64_t) low > 1)
+	{
+		int64_t		middle = (int64_t)
+			((uint64_t) low + ((uint64_t) high - (uint64_t) low) / 2);
+
+		if (is_above(feature, cosine, double_of_key(middle), cut))
+			high = middle;
+		else
+			low = middle;
+	}
+	*edge = double_of_key(high);
+	return true;
+}
+
+/* Edges for the cuts; those that have none are dropped. */
+static void
+find_edges(const KmFeature *feature, bool cosine, Cuts *cuts, KmBins *bins)
+{
+	int			n = 0;
+
+	for (int i = 0; i < cuts->n; i++)
+	{
+		double		edge;
+
+		if (!find_edge(feature, cosine, cuts->at[i], &edge) ||
+			(n > 0 && edge == bins->edges[n - 1]))
+			continue;
+		bins->edges[n] = edge;
+		cuts->at[n++] = cuts->at[i];
+	}
+	cuts->n = n;
+	bins->nedges = n;
+}
+
+/* ---- numbers ---- */
+
+static int
+find_bin(const Cuts *cuts, double v)
+{
+	int			bin = 0;
+
+	for (int i = 0; i < cuts->n; i++)
+		bin += v >= cuts->at[i];
+	return bin;
+}
+
+/* Rows of the fit in the bins of all numeric features. */
+static KmStatus
+count_numbers(KmFit *fit, const Cuts *cuts, KmBins *bins)
+{
+	const KmTable *table = fit->table;
+
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+
+		for (int t = 0; t < km_block_tiles(block); t++)
+		{
+			const double *tile = km_tile(table, block, t);
+			int			n = km_tile_rows(block, t);
+
+			for (int slot = 0; slot < table->nnum; slot++)
+			{
+				int64_t    *counts = bins[fit->space.feature[slot]].counts;
+
+				for (int l = 0; l < n; l++)
+					counts[find_bin(&cuts[slot],
+									read_position(table, tile + l, slot))]++;
+			}
+			if (!km_poll(&fit->poll, (double) n * table->nnum * KM_NUMBER_BINS))
+				return KM_CANCELLED;
+		}
+	}
+	return KM_OK;
+}
+
+/* draw: NULL with cosine, where all rows are looked at */
+static KmStatus
+cut_numbers(KmFit *fit, const KmDraw *draw, double *scratch, Cuts *cuts,
+			KmBins *bins)
+{
+	const KmTable *table = fit->table;
+	bool		cosine = fit->space.cosine;
+	Column		column = {0};
+
+	column.values = scratch;
+	for (int slot = 0; slot < table->nnum; slot++)
+	{
+		int			f = fit->space.feature[slot];
+		const KmFeature *feature = &fit->features[f];
+		double		missing = (double) table->missing[f];
+
+		column.slack = find_slack(feature, cosine);
+		if (draw != NULL)
+			read_draw(draw, slot, &column);
+		else
+			read_table(table, slot, &column);
+		missing *= (double) column.n / (double) table->nrows;
+		drop_filled(&column, fill_position(feature, cosine),
+					(int64_t) rint(missing));
+		KM_TRY(find_cuts(&fit->poll, &column, &cuts[slot]));
+		find_edges(feature, cosine, &cuts[slot], &bins[f]);
+		km_bins_clear(&bins[f], KM_NUMBER);
+		if (!km_poll(&fit->poll, (double) column.n * 2))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
+}
+
+/* Values that were filled in are taken out of the bin that they are in. */
+static void
+count_missing(const KmFit *fit, const Cuts *cuts, KmBins *bins)
+{
+	for (int slot = 0; slot < fit->table->nnum; slot++)
+	{
+		int			f = fit->space.feature[slot];
+		double		fill = fill_position(&fit->features[f],
+										 fit->space.cosine);
+		int64_t    *filled = &bins[f].counts[find_bin(&cuts[slot], fill)];
+		int64_t		missing = fit->table->missing[f];
+
+		*filled -= missing < *filled ? missing : *filled;
+		bins[f].counts[bins[f].ncounts - 1] = missing;
+	}
+}
+
+static KmStatus
+make_number_bins(KmFit *fit, KmBins *bins)
+{
+	const KmTable *table = fit->table;
+	bool		cosine = fit->space.cosine;
+	int64_t		nrows = !cosine && table->nrows > CUT_ROWS ? CUT_ROWS :
+		table->nrows;
+	KmDraw		draw;
+	double	   *scratch;
+	Cuts	   *cuts;
+	KmStatus	status = KM_OK;
+
+	memset(&draw, 0, sizeof(draw));
+	scratch = km_alloc(fit->host, (size_t) nrows, sizeof(double));
+	cuts = km_alloc(fit->host, table->nnum, sizeof(Cuts));
+	if (scratch == NULL || cuts == NULL)
+		status = KM_NO_MEMORY;
+	if (status == KM_OK && !cosine)
+		status = km_draw_create(table, &fit->space, CUT_ROWS, &fit->poll,
+								&draw);
+	if (status == KM_OK)
+		status = cut_numbers(fit, cosine ? NULL : &draw, scratch, cuts, bins);
+	if (status == KM_OK)
+		status = count_numbers(fit, cuts, bins);
+	if (status == KM_OK)
+		count_missing(fit, cuts, bins);
+	km_draw_clear(&draw);
+	km_free(fit->host, cuts);
+	km_free(fit->host, scratch);
+	return status;
+}
+
+/* ---- categories ---- */
+
+/* The most frequent ones, of equal ones the first. */
+static void
+make_category_bins(const KmFit *fit, int f, KmBins *bins)
+{
+	const KmFeature *feature = &fit->features[f];
+	int64_t		missing = fit->table->missing[f];
+	int			most = km_most_frequent(feature);
+	int64_t		counts[KM_BIN_CATEGORIES];
+	int64_t		others = 0;
+	int			n = 0;
+
+	for (int v = 0; v < feature->ncategories; v++)
+	{
+		int64_t		count = feature->counts[v] - (v == most ? missing : 0);
+		int			at = n;
+
+		while (at > 0 && counts[at - 1] < count)
+			at--;
+		if (at == KM_BIN_CATEGORIES)
+		{
+			others += count;
+			continue;
+		}
+		if (n == KM_BIN_CATEGORIES)
+			others += counts[--n];
+		memmove(counts + at + 1, counts + at, sizeof(int64_t) * (n - at));
+		memmove(bins->categories + at + 1, bins->categories + at,
+				sizeof(int) * (n - at));
+		counts[at] = count;
+		bins->categories[at] = v;
+		n++;
+	}
+	bins->ncategories = n;
+	km_bins_clear(bins, KM_CATEGORY);
+	memcpy(bins->counts, counts, sizeof(int64_t) * n);
+	bins->counts[n] = others;
+	bins->counts[n + 1] = missing;
+}
+
+KmStatus
+km_fit_bins(KmFit *fit, KmBins *bins)
+{
+	memset(bins, 0, sizeof(KmBins) * fit->space.nfeatures);
+	for (int f = 0; f < fit->space.nfeatures; f++)
+	{
+		if (fit->features[f].kind == KM_CATEGORY)
+			make_category_bins(fit, f, &bins[f]);
+	}
+	return fit->table->nnum == 0 ? KM_OK : make_number_bins(fit, bins);
+}
