@@ -8,8 +8,9 @@
 # once.
 #
 # What draws pictures is wanted, not needed: Node.js with the libraries that
-# test/plots/package-lock.json names, from npm, and for tests Chromium.  Where it
-# cannot be had, the tour and the tests go on without it, and say so.
+# test/plots/package-lock.json names, from npm, and for tests Chromium.  So is
+# pg_cron, for tests, and what benchmarks compare with.  Where it cannot be had,
+# the tour, the tests and the benchmark go on without it, and say so.
 #
 # Servers that are there stay as they are: only missing packages are named to
 # apt, and the packages' scripts may neither make a cluster nor start, stop or
@@ -91,6 +92,36 @@ has_browser()
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null
 }
 
+# pg_cron of the server that pg_config stands for
+has_cron()
+{
+	[ -f "$("$pg_config" --pkglibdir)/pg_cron.so" ] &&
+		[ -f "$("$pg_config" --sharedir)/extension/pg_cron.control" ]
+}
+
+# Its package, unless apt is known not to have one: not every release has one
+# for every server, and asking again at every call takes time.  A server that
+# Debian did not build has none.
+cron_package()
+{
+	local version
+
+	version=$(major)
+	[ "$("$pg_config" --bindir)" = "/usr/lib/postgresql/$version/bin" ] || return
+	if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null ||
+		apt-cache show "postgresql-$version-cron" >/dev/null 2>&1
+	then
+		echo "postgresql-$version-cron"
+	fi
+}
+
+has_psycopg2()
+{
+	/usr/bin/python3 -c '
+import importlib.util, sys
+sys.exit(importlib.util.find_spec("psycopg2") is None)' 2>/dev/null
+}
+
 # a BLAS that does scikit-learn justice
 has_openblas()
 {
@@ -151,8 +182,12 @@ case $goal in
 	bench)
 		has_sklearn || wanted+=(python3 python3-sklearn)
 		has_openblas || wanted+=(libopenblas0-pthread)
+		has_psycopg2 || wanted+=(python3-psycopg2)
 		;;
 esac
+# of a server that is still to come: see install_packages
+[ "$goal" != test ] || [ -n "$needs_server" ] || has_cron ||
+	wanted+=($(cron_package))
 if [ -n "$draws" ]
 then
 	has_node || wanted+=(nodejs npm)
@@ -252,6 +287,7 @@ install_packages()
 			fail "$(tail -n 30 "$scratch/log")" \
 				"apt-get could not install ${packages[*]}"
 	fi
+	[ "$goal" != test ] || [ -z "$needs_server" ] || wanted+=($(cron_package))
 	# one by one: where a release lacks one, the others are still of use
 	for name in "${wanted[@]}"
 	do
