@@ -5,7 +5,7 @@
 # The benchmark, inside test/server.sh ("make bench").  Every figure is a ratio
 # of two times taken in the same run on the same rows; README.md explains
 # each.  Settings from the environment: BENCH_ROWS (1000000), BENCH_ROUNDS (7),
-# BENCH_SIMD (auto).
+# BENCH_SIMD (auto), BENCH_NIGHTS (7), BENCH_REFITS (3).
 
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -70,3 +70,9 @@ then
 fi
 ./silhouette.py
 ./elbow.py
+if ! /usr/bin/python3 -c 'import psycopg2' 2>/dev/null
+then
+	echo "skipped: psycopg2 is not here (Debian: python3-psycopg2)"
+	exit 0
+fi
+./night.py
