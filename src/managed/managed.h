@@ -10,7 +10,8 @@
  *		grant.c			kseg_grant(), kseg_revoke()
  *		policy.c		refit_when and hold_when
  *		members.c		the customers of a night, and where they are now
- *		drift.c			how far they are from those of the fit; kseg_drift()
+ *		baseline.c		how the rows of a fit are spread
+ *		drift.c			how far later rows are from those; kseg_drift()
  *		run.c			kseg_run(), kseg_rollback(): what is done, and why
  *		publish.c		what a run writes
  *		label_segment.c	kseg_label(), and which labels need a review
@@ -237,7 +238,7 @@ extern const char *kseg_members_key_expression(const KsegMembers *members);
 /* hash of a customer in a segment; the registry has the sum of them */
 extern uint64 kseg_member_hash(uint64 key_hash, int segment);
 
-/* ---- drift (drift.c) ---- */
+/* ---- drift (drift.c, baseline.c) ---- */
 
 typedef struct KsegDrift KsegDrift;
 
@@ -250,14 +251,25 @@ extern KsegDrift *kseg_drift_create(const KsegSegmentation *s,
  */
 extern void kseg_drift_add(KsegDrift *drift, const double *features,
 						   const KmScore *score);
+/*
+ * Only for fits with option row_weight, whose figures are of weighted rows:
+ * the columns of the query once, and the weight of each row before it is
+ * added.  A row that weighs nothing is then left out, as it was of the fit.
+ * Does nothing for other fits.
+ */
+extern void kseg_drift_columns(KsegDrift *drift, const KsegQuery *query);
+extern void kseg_drift_weigh(KsegDrift *drift, const Datum *values,
+							 const bool *nulls);
 
 typedef struct KsegDriftSummary
 {
-	double		psi;			/* largest of a feature */
-	const char *feature;		/* that has it; NULL: none */
+	double		psi;			/* largest of a feature; never NaN */
+	const char *feature;		/* that has it; NULL: all are 0, or the
+								 * version has no baseline */
 	double		share_psi;		/* of the segments' shares */
 	double		inertia;		/* sum of squared distances */
-	double		inertia_ratio;	/* per row, against the fit's */
+	double		inertia_ratio;	/* per row, against the fit's; 1 without rows,
+								 * infinite when the fit's is 0 */
 	int64		rows;			/* with a segment */
 	const int64 *sizes;			/* of each segment of the model */
 } KsegDriftSummary;
@@ -277,15 +289,9 @@ extern KsegBaseline *kseg_baseline_create(KsegIngest *ingest,
 										  const KmModel *model);
 extern void kseg_baseline_store(const KsegBaseline *baseline,
 								const KsegSegmentation *s, int version);
-
-/* ---- the evidence for k (../pg/elbow.c) ---- */
-
-/*
- * What kseg_elbow() of k = 1 .. 10 speaks for: its knee, else its best
- * silhouette.  *reason: which, in words; palloc'd.  At least 1.
- */
-extern int	kseg_elbow_choose(const char *query, Jsonb *options,
-							  char **reason);
+/* bins of each feature of that version's model; NULL: none are stored */
+extern KmBins *kseg_baseline_load(const KsegSegmentation *s,
+								  const KmModel *model, int version);
 
 /* ---- labels (label_segment.c) ---- */
 

@@ -449,6 +449,22 @@ kseg_error_unknown_limit(const char *option, const char *limit,
 			 errhint("Valid limits are %s.", valid)));
 }
 
+/* ---- drift ---- */
+
+void
+kseg_error_baseline(const char *name, int version, const char *feature)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("kseg_baselines does not fit the model of version %d of segmentation \"%s\"",
+					version, name),
+			 feature != NULL ?
+			 errdetail("The row of feature \"%s\" is not as kseg wrote it.",
+					   feature) :
+			 errdetail("It has other features than the model."),
+			 errhint("Restore its rows, or delete all of this version: then only how far features' values have spread stays unknown, until the next fit.")));
+}
+
 /* ---- runs ---- */
 
 void

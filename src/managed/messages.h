@@ -100,6 +100,12 @@ pg_noreturn extern void kseg_error_unknown_limit(const char *option,
 												 const char *limit,
 												 const char *valid);
 
+/* ---- drift ---- */
+
+/* feature: whose row it is; NULL: rows are missing, or there are too many */
+pg_noreturn extern void kseg_error_baseline(const char *name, int version,
+											const char *feature);
+
 /* ---- runs ---- */
 
 pg_noreturn extern void kseg_error_unknown_mode(const char *mode);

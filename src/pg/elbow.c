@@ -1,7 +1,8 @@
 /*
  * elbow.c
  *		kseg_elbow(): how good each number of segments is for the rows of a
- *		query, with what the figures mean in words.
+ *		query, with what the figures mean in words; and which one that speaks
+ *		for.
  *
  * The query is read once.  All k are fitted on the same rows, then a sample
  * of these is drawn once for everything that looks at pairs of rows or fits
@@ -116,7 +117,7 @@ find_best_silhouette(const Elbow *elbow)
 
 /* What is found by looking at all k together. */
 static void
-compare_points(Elbow *elbow)
+compare_points(Elbow *elbow, bool with_stability)
 {
 	int			n = elbow->nsolutions;
 	KmEvidence *evidence;
@@ -138,13 +139,48 @@ compare_points(Elbow *elbow)
 			(errmsg_internal("kseg: silhouettes of " INT64_FORMAT " rows in %.1f ms",
 							 elbow->sampled, kseg_lap(&elbow->started))));
 
-	kseg_check(km_evidence_stability(evidence, values));
-	for (int i = 0; i < n; i++)
-		elbow->points[i].stability = values[i];
+	if (with_stability)
+	{
+		kseg_check(km_evidence_stability(evidence, values));
+		for (int i = 0; i < n; i++)
+			elbow->points[i].stability = values[i];
+		ereport(DEBUG1,
+				(errmsg_internal("kseg: stability from refits in %.1f ms",
+								 kseg_lap(&elbow->started))));
+	}
 	km_evidence_free(evidence);
-	ereport(DEBUG1,
-			(errmsg_internal("kseg: stability from refits in %.1f ms",
-							 kseg_lap(&elbow->started))));
+}
+
+/* From k_min to k_max, all of it in the context, which is the current one. */
+static void
+run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
+		  int k_min, int k_max, const char *query, bool with_stability)
+{
+	KsegIngest *ingest;
+
+	if (options->init != NULL)
+		kseg_error_elbow_init();
+	if (options->previous != NULL)
+		kseg_error_elbow_previous();
+	if (options->core.sample < k_max)
+		kseg_error_sample_below_k(options->core.sample, k_max);
+	ingest = kseg_ingest_query(context, options, query);
+
+	elbow->k_min = k_min;
+	elbow->n = k_max - k_min + 1;
+	elbow->solutions = palloc(sizeof(KmSolution *) * elbow->n);
+	elbow->points = palloc(sizeof(ElbowPoint) * elbow->n);
+	elbow->knee.knee = -1;
+	elbow->knee.second = -1;
+	elbow->best = -1;
+	elbow->fit = kseg_ingest_begin(ingest);
+	if (elbow->fit != NULL)
+	{
+		elbow->rows = km_fit_rows(elbow->fit);
+		INSTR_TIME_SET_CURRENT(elbow->started);
+		fit_points(elbow);
+		compare_points(elbow, with_stability);
+	}
 }
 
 /* ---- notes ---- */
@@ -307,55 +343,87 @@ kseg_elbow(PG_FUNCTION_ARGS)
 	Jsonb	   *json = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
 	MemoryContext context;
 	MemoryContext caller;
-	KsegOptions *options;
-	KsegIngest *ingest;
 	Elbow		elbow = {0};
+	int			k_min;
 	int			k_max;
 
 	if (PG_ARGISNULL(0))
 		kseg_error_null_argument("query");
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		kseg_error_k_null();
-	elbow.k_min = PG_GETARG_INT32(1);
+	k_min = PG_GETARG_INT32(1);
 	k_max = PG_GETARG_INT32(2);
-	kseg_check_k(elbow.k_min);
+	kseg_check_k(k_min);
 	kseg_check_k(k_max);
-	if (elbow.k_min > k_max)
-		kseg_error_k_order(elbow.k_min, k_max);
-	elbow.n = k_max - elbow.k_min + 1;
+	if (k_min > k_max)
+		kseg_error_k_order(k_min, k_max);
 
 	InitMaterializedSRF(fcinfo, 0);
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "kseg elbow",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-
-	options = kseg_options_parse(json, 0, false);
-	if (options->init != NULL)
-		kseg_error_elbow_init();
-	if (options->previous != NULL)
-		kseg_error_elbow_previous();
-	if (options->core.sample < k_max)
-		kseg_error_sample_below_k(options->core.sample, k_max);
-	ingest = kseg_ingest_query(context, options,
-							   text_to_cstring(PG_GETARG_TEXT_PP(0)));
-
-	elbow.solutions = palloc(sizeof(KmSolution *) * elbow.n);
-	elbow.points = palloc(sizeof(ElbowPoint) * elbow.n);
-	elbow.knee.knee = -1;
-	elbow.knee.second = -1;
-	elbow.best = -1;
-	elbow.fit = kseg_ingest_begin(ingest);
-	if (elbow.fit != NULL)
-	{
-		elbow.rows = km_fit_rows(elbow.fit);
-		INSTR_TIME_SET_CURRENT(elbow.started);
-		fit_points(&elbow);
-		compare_points(&elbow);
-	}
+	run_elbow(&elbow, context, kseg_options_parse(json, 0, false), k_min,
+			  k_max, text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
 	put_elbow((ReturnSetInfo *) fcinfo->resultinfo, &elbow);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return (Datum) 0;
+}
+
+/* ---- choosing ---- */
+
+/* as kseg_elbow()'s own */
+#define CHOOSE_MAX	10
+
+/* The number of segments, and why, palloc'd. */
+static int
+choose_point(const Elbow *elbow, char **reason)
+{
+	int			knee = elbow->knee.knee;
+	int			best = elbow->best;
+
+	if (elbow->fit == NULL)
+		*reason = pstrdup("no rows");
+	else if (knee >= 0)
+	{
+		*reason = psprintf("elbow at %d", elbow->k_min + knee);
+		return elbow->k_min + knee;
+	}
+	else if (best >= 0)
+	{
+		*reason = psprintf("no elbow; the silhouette is best at %d (%.2f)",
+						   elbow->k_min + best,
+						   elbow->points[best].silhouette);
+		return elbow->k_min + best;
+	}
+	else if (km_fit_distinct(elbow->fit) == 1)
+		*reason = pstrdup("all rows are alike");
+	else
+		*reason = pstrdup("no elbow, and no silhouette");
+	return 1;
+}
+
+int
+kseg_elbow_choose(const char *query, Jsonb *options, char **reason)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	KsegOptions *parsed;
+	Elbow		elbow = {0};
+	int			k;
+
+	context = AllocSetContextCreate(caller, "kseg elbow",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	parsed = kseg_options_parse(options, 0, false);
+	/* nobody asked for as many as the rows may not support */
+	parsed->core.small_is_error = false;
+	run_elbow(&elbow, context, parsed, 1,
+			  Min(CHOOSE_MAX, parsed->core.sample), query, false);
+	MemoryContextSwitchTo(caller);
+	k = choose_point(&elbow, reason);
+	MemoryContextDelete(context);
+	return k;
 }

@@ -40,6 +40,8 @@ struct KsegIngest
 	double	   *values;			/* one per feature */
 	bool	   *has_value;		/* one per feature: not only nulls so far */
 	int64		skipped;
+	int64		without_values; /* of them: an array that was null */
+	int64	   *missing;		/* one per feature: nulls in skipped rows */
 	int64		expected;		/* rows, 0: not known */
 	instr_time	started;		/* for messages at DEBUG1 */
 
@@ -133,6 +135,7 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 	ingest->row = palloc(sizeof(NullableDatum) * ncolumns);
 	ingest->values = palloc(sizeof(double) * ingest->nfeatures);
 	ingest->has_value = palloc0(sizeof(bool) * ingest->nfeatures);
+	ingest->missing = palloc0(sizeof(int64) * ingest->nfeatures);
 
 	kinds = palloc(sizeof(KmKind) * ingest->nfeatures);
 	for (int c = 0; c < ncolumns; c++)
@@ -226,6 +229,22 @@ has_null(const KsegIngest *ingest, const NullableDatum *values)
 	return false;
 }
 
+/* A row is skipped: because of which features? */
+static void
+count_missing(KsegIngest *ingest, const NullableDatum *values)
+{
+	int			n = 0;
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (c == ingest->weight_column)
+			continue;
+		if (values[c].isnull)
+			ingest->missing[n]++;
+		n++;
+	}
+}
+
 /*
  * Whether a row is skipped is settled before any of its values is read: it
  * must leave no category behind.
@@ -242,6 +261,8 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 	if (weight == 0 || (!ingest->fill_nulls && has_null(ingest, values)))
 	{
 		ingest->skipped++;
+		if (weight != 0)
+			count_missing(ingest, values);
 		return false;
 	}
 
@@ -332,6 +353,7 @@ void
 kseg_ingest_skip(KsegIngest *ingest)
 {
 	ingest->skipped++;
+	ingest->without_values++;
 }
 
 int64
@@ -347,6 +369,12 @@ int64
 kseg_ingest_skipped(const KsegIngest *ingest)
 {
 	return ingest->skipped;
+}
+
+int64
+kseg_ingest_missing(const KsegIngest *ingest, int feature)
+{
+	return ingest->missing[feature] + ingest->without_values;
 }
 
 /* ---- the fit ---- */

@@ -247,6 +247,8 @@ extern void kseg_check_rows(int64 rows, int nfeatures);
 
 extern int64 kseg_ingest_rows(const KsegIngest *ingest);	/* not skipped */
 extern int64 kseg_ingest_skipped(const KsegIngest *ingest);
+/* of those skipped: how many had no value for a feature */
+extern int64 kseg_ingest_missing(const KsegIngest *ingest, int feature);
 
 /*
  * Scale and sample (km_fit_begin), bind the options.  NULL when there is no
@@ -270,6 +272,15 @@ extern void kseg_ingest_free(KsegIngest *ingest);
 
 /* Milliseconds since then; "since" becomes now.  For messages at DEBUG1. */
 extern double kseg_lap(instr_time *since);
+
+/* ---- the evidence for k (elbow.c) ---- */
+
+/*
+ * What kseg_elbow() of k = 1 .. 10 speaks for: its knee, else its best
+ * silhouette, else 1.  *reason: which, in words; palloc'd.
+ */
+extern int	kseg_elbow_choose(const char *query, Jsonb *options,
+							  char **reason);
 
 /* ---- model values (model_io.c) ---- */
 
