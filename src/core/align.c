@@ -46,19 +46,14 @@ typedef struct Align
 	size_t		limit;			/* bytes for pairs; 0: none */
 	KmPoll		poll;
 
-	int			dims;			/* where the old model measures: */
-	double	   *old_at;			/* its centroids */
-	double	   *new_at;			/* the model's */
+	KmMutual	at;				/* where the old model measures */
 	double	   *bound;			/* of each old segment: t(j)^2 */
 	KmCosts		costs;			/* rows: the model's; columns: the old's */
 	size_t		room;			/* pairs that there is room for */
 	int		   *old_of;			/* of each segment, -1: it is new */
 	int		   *new_of;			/* of each old one, -1: it has ended */
 
-	/* where the model measures */
-	int			own_dims;
-	double	   *own_old_at;
-	double	   *own_new_at;
+	KmMutual	own;			/* where the model measures, when needed */
 } Align;
 
 static double
@@ -67,157 +62,11 @@ square(double x)
 	return x * x;
 }
 
-/* ---- centroids in a model's space ---- */
-
-/*
- * of[f]: the feature of "from" with the name and kind of feature f of
- * "space", or -1.  How many there are.
- */
-static int
-find_shared(const KmModel *space, const KmModel *from, int *of)
-{
-	int			shared = 0;
-
-	for (int f = 0; f < space->nfeatures; f++)
-	{
-		const KmFeature *feature = &space->features[f];
-
-		of[f] = -1;
-		for (int g = 0; g < from->nfeatures; g++)
-		{
-			if (from->features[g].kind == feature->kind &&
-				strcmp(from->features[g].name, feature->name) == 0)
-				of[f] = g;
-		}
-		shared += of[f] >= 0;
-	}
-	return shared;
-}
-
-/* A category that the model has not seen is one more, see placed.c. */
-static int
-count_dims(const KmModel *space, const int *of)
-{
-	int			dims = 0;
-
-	for (int f = 0; f < space->nfeatures; f++)
-	{
-		if (of[f] >= 0)
-			dims += space->features[f].kind == KM_CATEGORY ?
-				space->features[f].ncategories + 1 : 1;
-	}
-	return dims;
-}
-
-/* One feature of all centroids of "from"; at: its first dimension. */
-static KmStatus
-place_feature(Align *a, const KmFeature *feature, const KmModel *from, int f,
-			  double *at, int dims)
-{
-	const KmFeature *theirs = &from->features[f];
-	int			offset = km_model_offset(from, f);
-	int			n = theirs->kind == KM_CATEGORY ? theirs->ncategories : 1;
-
-	for (int v = 0; v < n; v++)
-	{
-		int			to = 0;
-
-		if (theirs->kind == KM_CATEGORY)
-		{
-			const char *name = theirs->categories[v];
-
-			to = km_category_find(feature, name, strlen(name));
-			if (to < 0)
-				to = feature->ncategories;
-		}
-		for (int c = 0; c < from->k; c++)
-		{
-			double		value = km_model_value_at(from, c, f, offset + v);
-
-			at[(size_t) c * dims + to] += feature->kind == KM_CATEGORY ?
-				value * feature->factor : km_position_raw(feature, value);
-		}
-		if (!km_poll(&a->poll, 10.0 * from->k + from->nfeatures))
-			return KM_CANCELLED;
-	}
-	return KM_OK;
-}
-
-/* The centroids of "from" as points where "space" measures. */
-static KmStatus
-place_centroids(Align *a, const KmModel *space, const KmModel *from,
-				const int *of, int dims, double **result)
-{
-	double	   *at = km_alloc_zero(a->host, (size_t) from->k * dims,
-								   sizeof(double));
-	double	   *first = at;
-
-	*result = at;
-	if (at == NULL)
-		return KM_NO_MEMORY;
-	for (int f = 0; f < space->nfeatures; f++)
-	{
-		const KmFeature *feature = &space->features[f];
-
-		if (of[f] < 0)
-			continue;
-		KM_TRY(place_feature(a, feature, from, of[f], first, dims));
-		first += feature->kind == KM_CATEGORY ? feature->ncategories + 1 : 1;
-	}
-	for (int c = 0; c < from->k && space->distance == KM_COSINE; c++)
-		(void) km_normalize(at + (size_t) c * dims, 1, dims);
-	return KM_OK;
-}
-
-/* Both models' centroids where "space", one of the two, measures. */
-static KmStatus
-place_both(Align *a, const KmModel *space, int *dims, double **old_at,
-		   double **new_at)
-{
-	int		   *of_old = km_alloc(a->host, space->nfeatures, sizeof(int));
-	int		   *of_new = km_alloc(a->host, space->nfeatures, sizeof(int));
-	KmStatus	status = KM_NO_MEMORY;
-
-	if (of_old != NULL && of_new != NULL)
-	{
-		bool		shared = find_shared(space, a->old, of_old) > 0 &&
-			find_shared(space, a->model, of_new) > 0;
-
-		status = shared ? KM_OK : KM_NOTHING_SHARED;
-		/* what only the space has does not count */
-		for (int f = 0; f < space->nfeatures && shared; f++)
-		{
-			if (of_old[f] < 0 || of_new[f] < 0)
-				of_old[f] = of_new[f] = -1;
-		}
-		*dims = count_dims(space, of_old);
-		if (status == KM_OK)
-			status = place_centroids(a, space, a->old, of_old, *dims, old_at);
-		if (status == KM_OK)
-			status = place_centroids(a, space, a->model, of_new, *dims,
-									 new_at);
-	}
-	km_free(a->host, of_old);
-	km_free(a->host, of_new);
-	return status;
-}
-
-static double
-distance2(const double *x, const double *y, int dims)
-{
-	double		sum = 0;
-
-	for (int d = 0; d < dims; d++)
-		sum += square(x[d] - y[d]);
-	/* centroids beyond double's range are nowhere near */
-	return isnan(sum) ? INFINITY : sum;
-}
-
 static double
 pair_distance2(const Align *a, int new, int old)
 {
-	return distance2(a->new_at + (size_t) new * a->dims,
-					 a->old_at + (size_t) old * a->dims, a->dims);
+	return km_mutual_distance2(&a->at, km_mutual_new(&a->at, new),
+							   km_mutual_old(&a->at, old));
 }
 
 /* ---- pairs ---- */
@@ -237,9 +86,9 @@ find_bounds(Align *a)
 
 		for (int i = 0; i < old->k; i++)
 		{
-			double		d = distance2(a->old_at + (size_t) j * a->dims,
-									  a->old_at + (size_t) i * a->dims,
-									  a->dims);
+			double		d = km_mutual_distance2(&a->at,
+												km_mutual_old(&a->at, j),
+												km_mutual_old(&a->at, i));
 
 			/* at the same place over what is shared: not to be told apart */
 			if (d > 0 && d < gap)
@@ -248,7 +97,7 @@ find_bounds(Align *a)
 		if (gap < INFINITY)
 			reach = fmin(fmax(reach, gap / 4), gap);
 		a->bound[j] = fmin(reach, FARTHEST);
-		if (!km_poll(&a->poll, (double) old->k * a->dims))
+		if (!km_poll(&a->poll, (double) old->k * a->at.dims))
 			return KM_CANCELLED;
 	}
 	return KM_OK;
@@ -311,7 +160,7 @@ find_pairs(Align *a)
 			a->costs.column[n] = j;
 			a->costs.cost[n++] = d - a->bound[j];
 		}
-		if (!km_poll(&a->poll, (double) a->old->k * a->dims))
+		if (!km_poll(&a->poll, (double) a->old->k * a->at.dims))
 			return KM_CANCELLED;
 	}
 	a->costs.first[a->model->k] = n;
@@ -346,13 +195,6 @@ share_of(const KmModel *model, int segment)
 		(double) model->segments[segment].size / (double) model->rows;
 }
 
-/* Root mean square distance of an old segment's rows from its centroid. */
-static double
-spread_of(const KmSegment *segment)
-{
-	return segment->weight > 0 ? sqrt(segment->inertia / segment->weight) : 0;
-}
-
 static void
 tell_continued(const Align *a, int old, KmFate *fate)
 {
@@ -361,7 +203,7 @@ tell_continued(const Align *a, int old, KmFate *fate)
 	fate->id = a->old->segments[old].id;
 	fate->distance = sqrt(pair_distance2(a, fate->segment, old));
 	fate->outcome = fate->distance <=
-		MOVED_SHARE * spread_of(&a->old->segments[old]) ? KM_KEPT : KM_MOVED;
+		MOVED_SHARE * km_spread(&a->old->segments[old]) ? KM_KEPT : KM_MOVED;
 }
 
 /*
@@ -410,8 +252,8 @@ nearest_segment(const Align *a, const double *at, int except, double *least)
 	*least = INFINITY;
 	for (int i = 0; i < a->model->k; i++)
 	{
-		double		d = distance2(at, a->own_new_at +
-								  (size_t) i * a->own_dims, a->own_dims);
+		double		d = km_mutual_distance2(&a->own, at,
+											km_mutual_new(&a->own, i));
 
 		if (i != except && d < *least)
 		{
@@ -432,14 +274,13 @@ merged_into(const Align *a, int old)
 {
 	double		d;
 	double		gap;
-	int			into = nearest_segment(a, a->own_old_at +
-									   (size_t) old * a->own_dims, -1, &d);
+	int			into = nearest_segment(a, km_mutual_old(&a->own, old), -1,
+									   &d);
 	bool		grown;
 
 	if (into < 0)
 		return -1;
-	if (nearest_segment(a, a->own_new_at + (size_t) into * a->own_dims, into,
-						&gap) < 0)
+	if (nearest_segment(a, km_mutual_new(&a->own, into), into, &gap) < 0)
 		gap = 0;
 	if (d > fmax(square(a->model->segments[into].reach), gap / 4))
 		return -1;
@@ -480,10 +321,10 @@ tell_fates(Align *a, KmAlignment *result, const int *ids)
 			tell_continued(a, j, fate);
 			continue;
 		}
-		if (a->own_new_at == NULL)
-			KM_TRY(place_both(a, a->model, &a->own_dims, &a->own_old_at,
-							  &a->own_new_at));
-		if (!km_poll(&a->poll, 2.0 * a->model->k * a->own_dims))
+		if (a->own.new_at == NULL)
+			KM_TRY(km_mutual_create(&a->poll, a->model, a->model, a->old,
+									&a->own));
+		if (!km_poll(&a->poll, 2.0 * a->model->k * a->own.dims))
 			return KM_CANCELLED;
 		fate->outcome = KM_RETIRED;
 		fate->segment = -1;
@@ -546,7 +387,7 @@ km_align(const KmHost *host, const KmModel *model, const KmModel *old,
 		.limit = limit,
 		.poll = {host, 0}
 	};
-	KmStatus	status = place_both(&a, old, &a.dims, &a.old_at, &a.new_at);
+	KmStatus	status = km_mutual_create(&a.poll, old, model, old, &a.at);
 
 	if (status == KM_OK)
 		status = find_bounds(&a);
@@ -556,16 +397,14 @@ km_align(const KmHost *host, const KmModel *model, const KmModel *old,
 		status = match_segments(&a);
 	if (status == KM_OK)
 		status = describe_alignment(&a, result);
-	km_free(host, a.old_at);
-	km_free(host, a.new_at);
+	km_mutual_clear(host, &a.at);
+	km_mutual_clear(host, &a.own);
 	km_free(host, a.bound);
 	km_free(host, a.costs.first);
 	km_free(host, a.costs.column);
 	km_free(host, a.costs.cost);
 	km_free(host, a.old_of);
 	km_free(host, a.new_of);
-	km_free(host, a.own_old_at);
-	km_free(host, a.own_new_at);
 	return status;
 }
 

@@ -469,6 +469,26 @@ extern KmStatus km_alignment_apply(const KmHost *host,
 								   KmAlignment *alignment, KmModel *model);
 extern void km_alignment_free(const KmHost *host, KmAlignment *alignment);
 
+/* How far a segment of an older model is from where it was. */
+typedef struct KmShift
+{
+	int			segment;		/* of the newer model; -1: it has none with
+								 * that id */
+	double		distance;		/* between the centroids, where the older
+								 * model measures; NAN without a segment */
+	double		spread;			/* root mean square distance of the rows from
+								 * the centroid, then */
+	int			feature;		/* of the older model, that differs most; -1:
+								 * none */
+} KmShift;
+
+/*
+ * shifts[j]: of each segment of the older model, by its id.
+ * KM_NOTHING_SHARED as for km_align().
+ */
+extern KmStatus km_shifts(const KmHost *host, const KmModel *model,
+						  const KmModel *old, KmShift *shifts);
+
 /* ---- how a fit's rows are spread over bins (bins.c) ---- */
 
 #define KM_NUMBER_BINS		10	/* of a numeric feature, at most */

@@ -669,6 +669,34 @@ extern KmStatus km_reference_drops(KmFit *fit, int first, int n,
 extern void km_find_knees(const double *drop, const double *expected,
 						  double noise, int n, bool is_end, KmKnee *knee);
 
+/* ---- centroids of two models (mutual.c) ---- */
+
+/* Where one of the two measures, over the features that both have. */
+typedef struct KmMutual
+{
+	int			dims;
+	int		   *feature;		/* of each dimension: that of the model which
+								 * measures */
+	double	   *old_at;			/* k x dims of the older model */
+	double	   *new_at;			/* of the newer one */
+} KmMutual;
+
+/*
+ * space: the one of the two that measures.  *mutual comes zeroed, and is to
+ * be cleared after a failure as well.
+ */
+extern KmStatus km_mutual_create(KmPoll *poll, const KmModel *space,
+								 const KmModel *model, const KmModel *old,
+								 KmMutual *mutual);
+extern void km_mutual_clear(const KmHost *host, KmMutual *mutual);
+extern const double *km_mutual_new(const KmMutual *mutual, int segment);
+extern const double *km_mutual_old(const KmMutual *mutual, int segment);
+/* squared; never NaN */
+extern double km_mutual_distance2(const KmMutual *mutual, const double *x,
+								  const double *y);
+/* root mean square distance of a segment's rows from its centroid */
+extern double km_spread(const KmSegment *segment);
+
 /* ---- assignments (match.c) ---- */
 
 /*
