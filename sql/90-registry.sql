@@ -311,7 +311,9 @@ CREATE TABLE kseg_labels (
 	labelled timestamp with time zone NOT NULL,
 	labelled_by name NOT NULL,
 	review text,
-	PRIMARY KEY (segmentation, segment)
+	PRIMARY KEY (segmentation, segment),
+	-- where the segment was then is compared with where it is now
+	FOREIGN KEY (segmentation, version) REFERENCES kseg_models
 );
 
 COMMENT ON TABLE kseg_labels IS
@@ -320,6 +322,24 @@ COMMENT ON COLUMN kseg_labels.version IS
 	'model that was in use when the label was given';
 COMMENT ON COLUMN kseg_labels.review IS
 	'why somebody should look whether the label still fits; null: it does';
+
+-- Found from models, which views would otherwise read for every row.
+CREATE TABLE kseg_names (
+	segmentation integer NOT NULL
+		REFERENCES kseg_segmentations ON DELETE CASCADE,
+	segment integer NOT NULL,
+	name text NOT NULL,
+	PRIMARY KEY (segmentation, segment)
+);
+
+COMMENT ON TABLE kseg_names IS
+	'what segments are called that nobody has labelled';
+COMMENT ON COLUMN kseg_names.segmentation IS
+	'id of kseg_segmentations';
+COMMENT ON COLUMN kseg_names.segment IS
+	'id of the segment, also of one that has ended';
+COMMENT ON COLUMN kseg_names.name IS
+	'its label in kseg_profile() of the model used last that has the segment';
 
 -- Only the latest row of a customer has no valid_to, and none has after he
 -- went.  valid_to is in no index, so that closing a row changes none.
@@ -357,6 +377,7 @@ SELECT pg_catalog.pg_extension_config_dump('kseg_sizes', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_moves', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_drifts', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_labels', '');
+SELECT pg_catalog.pg_extension_config_dump('kseg_names', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_history', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_segmentations_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_runs_id_seq', '');
@@ -374,6 +395,7 @@ ALTER TABLE kseg_sizes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE kseg_moves ENABLE ROW LEVEL SECURITY;
 ALTER TABLE kseg_drifts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE kseg_labels ENABLE ROW LEVEL SECURITY;
+ALTER TABLE kseg_names ENABLE ROW LEVEL SECURITY;
 ALTER TABLE kseg_history ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY kseg_grants_seen ON kseg_grants FOR SELECT
@@ -402,9 +424,12 @@ CREATE POLICY kseg_drifts_seen ON kseg_drifts FOR SELECT
 	USING (segmentation IN (SELECT id FROM kseg_segmentations));
 CREATE POLICY kseg_labels_seen ON kseg_labels FOR SELECT
 	USING (segmentation IN (SELECT id FROM kseg_segmentations));
+CREATE POLICY kseg_names_seen ON kseg_names FOR SELECT
+	USING (segmentation IN (SELECT id FROM kseg_segmentations));
 CREATE POLICY kseg_history_seen ON kseg_history FOR SELECT
 	USING (segmentation IN (SELECT id FROM kseg_segmentations));
 
 GRANT SELECT ON kseg_segmentations, kseg_grants, kseg_models, kseg_baselines,
-	kseg_elbows, kseg_points, kseg_runs, kseg_sizes, kseg_moves, kseg_drifts, kseg_labels, kseg_history
+	kseg_elbows, kseg_points, kseg_runs, kseg_sizes, kseg_moves, kseg_drifts,
+	kseg_labels, kseg_names, kseg_history
 	TO PUBLIC;

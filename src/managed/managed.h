@@ -15,6 +15,7 @@
  *		run.c			kseg_run(), kseg_rollback(): what is done, and why
  *		publish.c		what a run writes
  *		label_segment.c	kseg_label(), and which labels need a review
+ *		migration.c		errors of kseg_migration()
  *		messages.c		wording of errors
  *
  * Two identities do the work.  What users gave us (the query, and all that
@@ -296,9 +297,10 @@ extern KmBins *kseg_baseline_load(const KsegSegmentation *s,
 /* ---- labels (label_segment.c) ---- */
 
 /*
- * After a new model was published: mark labels whose segment has moved far
- * from where it was when the label was given, or is gone.  How many need a
- * review now.
+ * After a model was published, the first one too: write what its segments are
+ * called without labels (kseg_names), and mark labels whose segment has moved
+ * far from where it was when the label was given, or is gone.  How many need
+ * a review now.
  */
 extern int	kseg_labels_review(const KsegSegmentation *s,
 							   const KmModel *model);

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_class.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "messages.h"
 
@@ -435,6 +436,85 @@ kseg_error_unknown_privilege(const char *privilege)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown privilege \"%s\"", privilege),
 			 errhint("Valid privileges are read, run, edit.")));
+}
+
+/* ---- labels ---- */
+
+void
+kseg_error_segment_unknown(const char *name, int segment, const char *ids)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("segmentation \"%s\" has no segment %d", name, segment),
+			 errhint("Its segments are %s.", ids)));
+}
+
+void
+kseg_error_label_empty(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a label must not be empty"),
+			 errhint("NULL takes a label away.")));
+}
+
+void
+kseg_error_label_long(int length, int most)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+			 errmsg("the label has %d characters, more than %d", length,
+					most),
+			 errhint("What does not fit can be said in the argument \"note\".")));
+}
+
+void
+kseg_error_label_lines(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a label must not have line breaks, tabs or other control characters"),
+			 errhint("Longer text can stand in the argument \"note\".")));
+}
+
+void
+kseg_error_label_taken(const char *name, const char *label, int other,
+					   bool is_over)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("label \"%s\" is that of segment %d already", label,
+					other),
+			 is_over ?
+			 errhint("That segment has ended; kseg_label(%s, %d, NULL) takes its label away.",
+					 quote_literal_cstr(name), other) :
+			 errhint("Nobody could tell the two apart: choose another label, or take that one away with kseg_label(%s, %d, NULL).",
+					 quote_literal_cstr(name), other)));
+}
+
+/* ---- history ---- */
+
+void
+kseg_error_run_unknown(const char *name, int64 run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("segmentation \"%s\" has no run %lld", name,
+					(long long) run),
+			 errhint("kseg_runs lists those there are.")));
+}
+
+void
+kseg_error_period(TimestampTz since, TimestampTz until)
+{
+	/* both are printed into the same buffer */
+	char	   *from = pstrdup(timestamptz_to_str(since));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the period ends before it begins"),
+			 errdetail("It begins at %s and ends at %s.", from,
+					   timestamptz_to_str(until))));
 }
 
 /* ---- limits ---- */

@@ -8,6 +8,9 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
+#include "../pg/compat.h"
 #include "../pg/kseg.h"
 
 /* ---- which segmentation, and who may ---- */
@@ -93,6 +96,26 @@ extern void kseg_notice_table_kept(const char *relation);
 /* ---- grants ---- */
 
 pg_noreturn extern void kseg_error_unknown_privilege(const char *privilege);
+
+/* ---- labels ---- */
+
+/* ids: those there are, as "1, 2, 5" */
+pg_noreturn extern void kseg_error_segment_unknown(const char *name,
+												   int segment,
+												   const char *ids);
+pg_noreturn extern void kseg_error_label_empty(void);
+pg_noreturn extern void kseg_error_label_long(int length, int most);
+pg_noreturn extern void kseg_error_label_lines(void);
+/* other: the segment that has it; is_over: that one has ended */
+pg_noreturn extern void kseg_error_label_taken(const char *name,
+											   const char *label, int other,
+											   bool is_over);
+
+/* ---- history ---- */
+
+pg_noreturn extern void kseg_error_run_unknown(const char *name, int64 run);
+pg_noreturn extern void kseg_error_period(TimestampTz since,
+										  TimestampTz until);
 
 /* ---- limits ---- */
 
