@@ -9,7 +9,8 @@
  *		create.c		kseg_create(), kseg_alter(), kseg_drop()
  *		grant.c			kseg_grant(), kseg_revoke()
  *		policy.c		refit_when and hold_when
- *		members.c		the customers of a night, and where they are now
+ *		members.c		the customers of a night, and where they are now; with
+ *						member_*.c and members.h
  *		baseline.c		how the rows of a fit are spread
  *		drift.c			how far later rows are from those; kseg_drift()
  *		run.c			kseg_run(), kseg_rollback(): what is done, and why
@@ -198,9 +199,12 @@ extern char *kseg_features_query(const KsegSegmentation *s);
 /* One customer: of the query, of the target, or of both. */
 typedef struct KsegMember
 {
-	const Datum *key;			/* nkeys, none null, of the target's types */
+	const Datum *key;			/* nkeys, none null, of the target's types;
+								 * NULL if it is not in_target and has another
+								 * type in the query (a user's target only) */
 	uint64		hash;			/* of the key, not of its text */
-	int			segment;		/* in the target; 0: none */
+	int			segment;		/* in the target; 0: none, negative: what is
+								 * there is no segment */
 	bool		in_query;
 	bool		in_target;
 	const Datum *values;		/* of the query's columns, when in_query */
@@ -210,9 +214,10 @@ typedef struct KsegMember
 typedef struct KsegMembers KsegMembers;
 
 /*
- * Prepare to read the customers of a segmentation, as its owner.  Checks the
- * target again: that it is there, and its columns.  All in the current
- * context.
+ * Prepare to read the customers of a segmentation, between
+ * kseg_become_owner() and kseg_become_caller(), as all that follows.  Checks
+ * the target again: that it is there, its columns, and its unique index.  All
+ * in the current context.
  */
 extern KsegMembers *kseg_members_create(const KsegSegmentation *s);
 /* types of the target's key columns */
@@ -224,8 +229,9 @@ extern Oid	kseg_members_segment_type(const KsegMembers *members);
 
 /*
  * Read all customers of the query and those of the target that have a
- * segment.  start: as kseg_query_run(), with the query's columns.  row: once
- * a customer; what it points to is gone afterwards.
+ * segment, under the active snapshot.  start: as kseg_query_run(), with the
+ * query's columns.  row: once a customer; what it points to is gone
+ * afterwards.  Raises when a key is null in the query, or comes twice.
  */
 extern void kseg_members_run(KsegMembers *members,
 							 void (*start) (void *arg, const KsegQuery *query),
