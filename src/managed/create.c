@@ -23,6 +23,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -215,6 +216,10 @@ static const Oid column_types[CREATABLE] = {
 static void
 make_row(const KsegSegmentation *s, Datum *values, char *nulls)
 {
+	int			guc_level = NewGUCNestLevel();
+
+	/* an age is an interval, as text */
+	kseg_fix_settings();
 	memset(nulls, ' ', CREATABLE);
 	values[0] = CStringGetTextDatum(s->query);
 	values[1] = CStringGetTextDatum(s->resolved);
@@ -235,6 +240,7 @@ make_row(const KsegSegmentation *s, Datum *values, char *nulls)
 	values[12] = ObjectIdGetDatum(s->target);
 	values[13] = CStringGetDatum(s->segment_column);
 	values[14] = BoolGetDatum(s->owns_target);
+	AtEOXact_GUC(true, guc_level);
 }
 
 static void
@@ -364,13 +370,10 @@ kseg_create(PG_FUNCTION_ARGS)
 	s.owns_target = !OidIsValid(s.target);
 	if (s.owns_target)
 		s.target = kseg_target_make(&s, resolved);
-	else
-	{
-		if (!PG_ARGISNULL(11) && PG_GETARG_BOOL(11))
-			kseg_target_extend(&s);
-		check_column_is_free(&s);
-	}
+	else if (!PG_ARGISNULL(11) && PG_GETARG_BOOL(11))
+		kseg_target_extend(&s);
 	kseg_target_check(&s, resolved, &keys);
+	check_column_is_free(&s);
 	kseg_survey(&s, resolved, options, &keys, &survey);
 
 	insert_row(&s);

@@ -10,7 +10,7 @@
 
 #include "managed.h"
 
-/* What the key's columns of the query are compared as: the target's. */
+/* How the key's columns of the query are compared with the target's. */
 typedef struct KsegKeyColumns
 {
 	const char *target;			/* qualified and quoted */
@@ -18,7 +18,8 @@ typedef struct KsegKeyColumns
 	const char **names;			/* quoted */
 	Oid		   *types;			/* domains looked through */
 	Oid		   *collations;
-	Oid		   *equals;			/* operators of the target's unique index */
+	Oid		   *equals;			/* operators of the target's unique index, by
+								 * name right for these types, too */
 } KsegKeyColumns;
 
 /*

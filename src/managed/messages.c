@@ -351,13 +351,14 @@ kseg_error_target_children(const char *relation, const char *child)
 }
 
 void
-kseg_error_target_foreign(const char *relation, const char *partition)
+kseg_error_target_deferred(const char *relation, const char *trigger)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("cannot keep segments in \"%s\", whose partition \"%s\" is a foreign table",
-					relation, partition),
-			 errhint("Leave out \"target\", so that the segments get a table of their own.")));
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot keep segments in \"%s\", whose trigger \"%s\" is deferred",
+					relation, trigger),
+			 errdetail("A run is a security-restricted operation, which no trigger may outlast."),
+			 errhint("Make the trigger INITIALLY IMMEDIATE, or leave out \"target\".")));
 }
 
 void

@@ -81,8 +81,8 @@ pg_noreturn extern void kseg_error_target_no_table(const char *relation,
 pg_noreturn extern void kseg_error_target_temporary(const char *relation);
 pg_noreturn extern void kseg_error_target_children(const char *relation,
 												   const char *child);
-pg_noreturn extern void kseg_error_target_foreign(const char *relation,
-												  const char *partition);
+pg_noreturn extern void kseg_error_target_deferred(const char *relation,
+												   const char *trigger);
 pg_noreturn extern void kseg_error_segment_column_missing(const char *column,
 														  const char *relation);
 pg_noreturn extern void kseg_error_segment_is_key(const char *column);

@@ -15,8 +15,10 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "parser/parse_coerce.h"
 #include "utils/acl.h"
@@ -165,13 +167,13 @@ kseg_target_extend(const KsegSegmentation *s)
 	SPI_finish();
 }
 
-/* Its kind; all of its parts are tables of ours. */
+/* A table, whose rows are all in reach of its indexes. */
 static void
 check_kind(Oid relation)
 {
 	char		relkind = get_rel_relkind(relation);
 	char	   *name = get_rel_name(relation);
-	ListCell   *cell;
+	List	   *children;
 
 	if (name == NULL)
 		kseg_error_target_missing(relation);
@@ -179,16 +181,12 @@ check_kind(Oid relation)
 		kseg_error_target_no_table(name, relkind);
 	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
 		kseg_error_target_temporary(name);
-	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
+	if (relkind == RELKIND_RELATION)
 	{
-		Oid			part = lfirst_oid(cell);
-
-		if (part == relation)
-			continue;
-		if (relkind == RELKIND_RELATION)
-			kseg_error_target_children(name, get_rel_name(part));
-		if (get_rel_relkind(part) == RELKIND_FOREIGN_TABLE)
-			kseg_error_target_foreign(name, get_rel_name(part));
+		children = find_inheritance_children(relation, NoLock);
+		if (children != NIL)
+			kseg_error_target_children(name,
+									   get_rel_name(linitial_oid(children)));
 	}
 }
 
@@ -232,6 +230,32 @@ check_segment_column(const KsegSegmentation *s, const KsegResolved *resolved,
 		kseg_error_segment_not_null(name);
 	if (!s->owns_target && kseg_query_column(&resolved->columns, name) >= 0)
 		kseg_error_segment_is_feature(name);
+}
+
+/*
+ * A run is a security-restricted operation, in which the server does not let
+ * triggers wait until the end of the transaction.  The server's own, of keys,
+ * wait for changes of the keys only.
+ */
+static void
+check_triggers(Relation target, const char *segment_column)
+{
+	TriggerDesc *triggers = target->trigdesc;
+	AttrNumber	column = get_attnum(RelationGetRelid(target), segment_column);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		bool		concerns = trigger->tgnattr == 0;
+
+		for (int j = 0; j < trigger->tgnattr; j++)
+			concerns = concerns || trigger->tgattr[j] == column;
+		if (concerns && trigger->tginitdeferred &&
+			TRIGGER_FOR_UPDATE(trigger->tgtype) &&
+			trigger->tgenabled != TRIGGER_DISABLED && !trigger->tgisinternal)
+			kseg_error_target_deferred(RelationGetRelationName(target),
+									   trigger->tgname);
+	}
 }
 
 /* Position among the index's columns of a column of the target, or -1. */
@@ -302,20 +326,25 @@ find_key_index(Relation target, const KsegSegmentation *s,
 							 s->nkeys);
 }
 
-/* Can the query's column be compared with the target's? */
 static bool
-is_comparable(Oid from, Oid to)
+is_integer(Oid type)
 {
-	Oid			family;
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
 
-	from = getBaseType(from);
-	if (from == to || can_coerce_type(1, &from, &to, COERCION_IMPLICIT))
-		return true;
-	/* integers of other widths, dates and timestamps */
-	family = lookup_type_cache(to, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-	return OidIsValid(family) &&
-		OidIsValid(get_opfamily_member(family, to, from,
-									   BTEqualStrategyNumber));
+/*
+ * The type that a key column of the query is compared with the target's in;
+ * InvalidOid: they cannot be.  An integer beyond the target's range is no
+ * error, it is just not there.
+ */
+static Oid
+compared_type(Oid given, Oid expected)
+{
+	if (given != expected && is_integer(given) && is_integer(expected))
+		return INT8OID;
+	if (can_coerce_type(1, &given, &expected, COERCION_IMPLICIT))
+		return expected;
+	return InvalidOid;
 }
 
 static void
@@ -341,9 +370,10 @@ check_key(Relation target, const KsegSegmentation *s,
 										 RelationGetRelationName(target));
 		attribute = TupleDescAttr(RelationGetDescr(target), columns[i] - 1);
 		keys->names[i] = quote_identifier(s->keys[i]);
-		keys->types[i] = getBaseType(attribute->atttypid);
+		keys->types[i] = compared_type(getBaseType(given),
+									   getBaseType(attribute->atttypid));
 		keys->collations[i] = attribute->attcollation;
-		if (!is_comparable(given, keys->types[i]))
+		if (!OidIsValid(keys->types[i]))
 			kseg_error_key_types(s->keys[i], given, attribute->atttypid,
 								 RelationGetRelationName(target));
 	}
@@ -370,6 +400,7 @@ kseg_target_check(const KsegSegmentation *s, const KsegResolved *resolved,
 	/* before there was the lock, it could change */
 	check_kind(s->target);
 	check_segment_column(s, resolved, RelationGetDescr(target));
+	check_triggers(target, s->segment_column);
 	check_key(target, s, resolved, keys);
 	relation_close(target, NoLock);
 }
