@@ -55,9 +55,21 @@ COMMENT ON FUNCTION kseg_plot_spec(text, text[], jsonb, jsonb) IS
 	'part of kseg_plot_...: a picture with its title, data and style';
 
 -- The colours of Okabe and Ito, which colour-blind people can tell apart,
--- without yellow, which is too pale on white.  The ninth segment starts over
--- with another shape.
-CREATE FUNCTION kseg_plot_segments(names text[])
+-- without yellow, which is too pale on white.  A segment has the colour of its
+-- id, today and after a refit; that of one which has ended is not given to
+-- another.  The ninth id starts over with another shape.
+CREATE FUNCTION kseg_plot_color(segment integer)
+RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 10
+BEGIN ATOMIC
+	SELECT ('{#0072B2,#E69F00,#009E73,#D55E00,#CC79A7,#56B4E9,#222222,'
+		'#999999}'::text[])[1 + (segment - 1) % 8];
+END;
+
+COMMENT ON FUNCTION kseg_plot_color(integer) IS
+	'part of kseg_plot_...: colour of a segment';
+
+CREATE FUNCTION kseg_plot_segments(segments integer[], names text[])
 RETURNS jsonb
 LANGUAGE sql STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 100
 BEGIN ATOMIC
@@ -65,22 +77,21 @@ BEGIN ATOMIC
 		'field', 'name', 'type', 'nominal', 'title', 'segment',
 		'scale', jsonb_build_object(
 			'domain', coalesce(names, '{}'),
-			'range', coalesce((
-				SELECT jsonb_agg(looks -> (CASE channel WHEN 'color' THEN i % 8
-					ELSE i / 8 % jsonb_array_length(looks) END) ORDER BY i)
-				FROM generate_series(0, cardinality(names) - 1) AS i), '[]')),
+			'range', coalesce(looks, '[]')),
 		-- beyond what a legend can show, numbers must do
 		'legend', CASE WHEN coalesce(cardinality(names), 0) <= 60 THEN
 			jsonb_build_object('columns',
 				1 + (coalesce(cardinality(names), 0) - 1) / 25) END))
-	FROM (VALUES
-		('color', '["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
-			"#56B4E9", "#222222", "#999999"]'::jsonb),
-		('shape', '["circle", "square", "triangle-up", "diamond", "cross",
-			"triangle-down"]')) AS c (channel, looks);
+	FROM (SELECT jsonb_agg(kseg_plot_color(segment) ORDER BY place) AS color,
+			jsonb_agg(('{circle,square,triangle-up,diamond,cross,'
+				'triangle-down}'::text[])[1 + (segment - 1) / 8 % 6]
+				ORDER BY place) AS shape
+		FROM unnest(segments) WITH ORDINALITY AS s (segment, place)) AS s,
+		LATERAL (VALUES ('color', color), ('shape', shape))
+			AS c (channel, looks);
 END;
 
-COMMENT ON FUNCTION kseg_plot_segments(text[]) IS
+COMMENT ON FUNCTION kseg_plot_segments(integer[], text[]) IS
 	'part of kseg_plot_...: colour and shape of each segment';
 
 -- Three digits: 12300 is 12.3k.
@@ -387,6 +398,7 @@ BEGIN ATOMIC
 							"encoding": {"text": {"field": "segment"}}}
 					]}'::jsonb)))
 	FROM f, axes, kseg_plot_segments(
+		(SELECT array_agg(segment ORDER BY segment) FROM s),
 		(SELECT array_agg(name ORDER BY segment) FROM s)) AS looks;
 END;
 
@@ -485,7 +497,8 @@ BEGIN ATOMIC
 				{"field": "z", "title": "standard deviations",
 					"format": "+.2f"},
 				{"field": "quartiles"}]'::jsonb AS tooltip,
-			kseg_plot_segments(array_agg(name ORDER BY segment)) AS looks,
+			kseg_plot_segments(array_agg(segment ORDER BY segment),
+				array_agg(name ORDER BY segment)) AS looks,
 			count(*) <= 8 AS is_one,
 			(SELECT max(place) FROM p) AS places
 		FROM s
@@ -513,9 +526,8 @@ BEGIN ATOMIC
 						{"type": "point", "fields": ["name"]}}]'::jsonb,
 					'mark', '{"type": "point", "filled": true,
 						"size": 90}'::jsonb,
-					'encoding', jsonb_build_object('x', x, 'y', y,
-						'color', looks -> 'color', 'tooltip', tooltip,
-						'opacity', '{"value": 0.08, "condition":
+					'encoding', looks || jsonb_build_object('x', x, 'y', y,
+						'tooltip', tooltip, 'opacity', '{"value": 0.08, "condition":
 							{"param": "picked", "value": 1}}'::jsonb))))
 		ELSE jsonb_build_object(
 			'columns', 3,
@@ -580,7 +592,7 @@ BEGIN ATOMIC
 	SELECT kseg_plot_spec('How large the segments are', ARRAY[
 			format('%s rows in %s segments.',
 				to_char(sum(size), 'FM999,999,999,999'), count(*))],
-		jsonb_agg(to_jsonb(s) ORDER BY segment), '{
+		jsonb_agg(to_jsonb(s) ORDER BY segment), jsonb_set('{
 			"width": 420, "height": {"step": 30},
 			"encoding": {
 				"y": {"field": "name", "type": "nominal", "sort": null,
@@ -596,12 +608,14 @@ BEGIN ATOMIC
 					{"field": "share", "format": ".1%"}]
 			},
 			"layer": [
-				{"name": "sizes",
-					"mark": {"type": "bar", "color": "#0072B2"}},
+				{"name": "sizes", "mark": "bar", "encoding": {}},
 				{"mark": {"type": "text", "align": "left", "dx": 6},
 					"encoding": {"text": {"field": "share", "format": ".1%"}}}
 			]
-		}')
+		}', '{layer,0,encoding,color}', kseg_plot_segments(
+			array_agg(segment ORDER BY segment),
+			array_agg(name ORDER BY segment)) -> 'color' ||
+			'{"legend": null}'))
 	FROM s;
 END;
 

@@ -10,7 +10,6 @@
 
 #include "datatype/timestamp.h"
 
-#include "../pg/compat.h"
 #include "../pg/kseg.h"
 
 /* ---- which segmentation, and who may ---- */

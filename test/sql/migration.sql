@@ -69,7 +69,7 @@ RETURNS jsonb LANGUAGE sql AS $$
 		GROUP BY 1, 2) AS m
 $$;
 WITH t AS (
-	SELECT at + d AS at FROM migration_run, unnest('{0,-1 us,1 us,12 h}'::interval[]) AS d WHERE run % 4 = 1
+	SELECT at + d AS at FROM migration_run, unnest('{0,-1 us,1 us,12 h}'::interval[]) AS d WHERE run % 6 = 1
 	UNION SELECT timestamptz '2025-01-01' UNION SELECT timestamptz '2027-01-01' UNION SELECT '-infinity'
 )
 SELECT name, count(*) AS periods,

@@ -92,6 +92,16 @@ FROM unnest('{1, 8, 9, 40}'::int[]) AS k,
 	LATERAL (SELECT kseg_plot_profile(m)::jsonb AS p,
 		kseg_plot_scatter(m, 'TABLE plot_customer', 'id')::jsonb AS s) AS v;
 
+-- a segment has the colour of its id, not of its place
+SELECT name, jsonb_path_query_first(spec::jsonb, '$.layer[*].encoding.color.scale') AS colours,
+	jsonb_path_query_first(spec::jsonb, '$.layer[*].encoding.shape.scale.range') AS shapes
+FROM (SELECT (jsonb_set(jsonb_set(jsonb_set(jsonb_set(model::jsonb, '{segments,0,id}', '2'), '{segments,1,id}', '3'),
+		'{segments,2,id}', '10'), '{last_id}', '10'))::kseg_model AS m FROM plot_model) AS m,
+	LATERAL (VALUES (1, 'scatter', kseg_plot_scatter(m, 'TABLE plot_customer', 'id')),
+		(2, 'profile', kseg_plot_profile(m)), (3, 'sizes', kseg_plot_sizes(m))) AS v (i, name, spec) ORDER BY i;
+SELECT array_agg(kseg_plot_color(id) ORDER BY id) AS colours, count(DISTINCT kseg_plot_color(id)) AS different
+FROM generate_series(1, 9) AS id;
+
 -- ---- SVG ----
 
 \pset format unaligned
