@@ -415,6 +415,8 @@ extern KmStatus km_predictor_create(const KmHost *host, const KmModel *model,
 extern int	km_predict(const KmPredictor *predictor, const double *values);
 extern void km_score(const KmPredictor *predictor, const double *values,
 					 KmScore *score);
+/* distance of the row that km_score() measured last to any segment */
+extern double km_score_distance(const KmPredictor *predictor, int segment);
 /* use this vector code from now on (best there is, unless told) */
 extern void km_predictor_simd(KmPredictor *predictor, KmSimd simd);
 extern void km_predictor_free(KmPredictor *predictor);

@@ -360,3 +360,9 @@ km_score(const KmPredictor *p, const double *values, KmScore *score)
 		score->second = -1;
 	}
 }
+
+double
+km_score_distance(const KmPredictor *p, int segment)
+{
+	return sqrt(p->distances[segment]);
+}

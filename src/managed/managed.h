@@ -52,8 +52,8 @@ typedef struct KsegHoldWhen
 	double		moved;			/* share of customers that would move */
 	double		vanished;		/* share of today's customers in a segment
 								 * that would end */
-	double		inertia;		/* inertia of today's rows by the new model,
-								 * divided by that by the old one */
+	double		inertia;		/* share of the variance that the new model
+								 * leaves, divided by what the old one left */
 } KsegHoldWhen;
 
 /*
@@ -123,7 +123,8 @@ extern KsegSegmentation *kseg_registry_find(const char *name, KsegRight right,
  * schema that its tables are in.
  */
 extern void kseg_registry_start(FunctionCallInfo fcinfo);
-/* our schema, quoted */
+extern Oid	kseg_registry_schema_id(void);
+/* quoted */
 extern const char *kseg_registry_schema(void);
 
 /*
@@ -173,6 +174,8 @@ extern void kseg_fix_settings(void);
  * not ask for this (an index or a query of his is being evaluated).
  */
 extern void kseg_refuse_restricted(const char *function);
+/* Change a setting until the innermost GUC level ends. */
+extern void kseg_set_for_now(const char *setting, const char *value);
 
 /* ---- queries (resolve.c) ---- */
 

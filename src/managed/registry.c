@@ -42,6 +42,12 @@ kseg_registry_start(FunctionCallInfo fcinfo)
 	schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 }
 
+Oid
+kseg_registry_schema_id(void)
+{
+	return schema;
+}
+
 const char *
 kseg_registry_schema(void)
 {
@@ -58,8 +64,8 @@ kseg_registry_model_type(void)
 
 /* ---- settings for the time of a statement or a run ---- */
 
-static void
-set_for_now(const char *setting, const char *value)
+void
+kseg_set_for_now(const char *setting, const char *value)
 {
 	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -69,7 +75,7 @@ set_for_now(const char *setting, const char *value)
 static void
 set_search_path(void)
 {
-	set_for_now("search_path", "pg_catalog, pg_temp");
+	kseg_set_for_now("search_path", "pg_catalog, pg_temp");
 }
 
 void
@@ -77,10 +83,10 @@ kseg_fix_settings(void)
 {
 	set_search_path();
 	/* keys become text: the same one every night, whoever runs it */
-	set_for_now("DateStyle", "ISO, YMD");
-	set_for_now("IntervalStyle", "postgres");
-	set_for_now("extra_float_digits", "1");
-	set_for_now("bytea_output", "hex");
+	kseg_set_for_now("DateStyle", "ISO, YMD");
+	kseg_set_for_now("IntervalStyle", "postgres");
+	kseg_set_for_now("extra_float_digits", "1");
+	kseg_set_for_now("bytea_output", "hex");
 }
 
 /* ---- our own statements ---- */

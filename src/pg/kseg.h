@@ -357,6 +357,8 @@ extern const double *kseg_scorer_read(KsegScorer *scorer,
 									  const NullableDatum *values,
 									  bool *is_complete);
 extern bool kseg_scorer_score_read(KsegScorer *scorer, KmScore *score);
+/* distance of the row scored last to any segment of the model */
+extern double kseg_scorer_distance(const KsegScorer *scorer, int segment);
 /* the segment's id, or 0 for the same case */
 extern int	kseg_scorer_predict(KsegScorer *scorer,
 								const NullableDatum *values);

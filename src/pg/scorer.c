@@ -333,6 +333,12 @@ kseg_scorer_score_read(KsegScorer *scorer, KmScore *score)
 	return score->segment >= 0;
 }
 
+double
+kseg_scorer_distance(const KsegScorer *scorer, int segment)
+{
+	return km_score_distance(scorer->predictor, segment);
+}
+
 /* ---- the cache of a call ---- */
 
 /*

@@ -1,0 +1,261 @@
+/*
+ * pass.c
+ *		A model and the customers of a night: what segment each would have, and
+ *		which of them would change.
+ *
+ * This reads a whole customer table every night, so a customer who stays
+ * where he is costs a score and a hash.  Those who do not are collected in a
+ * tuplestore.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+#include "../pg/errors.h"
+#include "run.h"
+
+typedef struct PassState
+{
+	/* set once */
+	KsegPass   *pass;
+	MemoryContext context;
+	double		nearer;			/* 1 - hysteresis */
+	KsegScorer *scorer;
+	int			nfeatures;		/* 1 when one float8[] holds all of them */
+	int		   *positions;		/* of the features' columns in the query */
+
+	/* the customer being scored */
+	NullableDatum *features;
+	Datum	   *values;			/* of a change */
+	bool	   *nulls;
+} PassState;
+
+/* ---- where the features are ---- */
+
+static bool
+is_key(const KsegSegmentation *s, const char *column)
+{
+	for (int i = 0; i < s->nkeys; i++)
+	{
+		if (strcmp(s->keys[i], column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The only column beside the key, when that is a float8[]; or -1. */
+static int
+find_array(const KsegSegmentation *s, const KsegQuery *query)
+{
+	int			found = -1;
+
+	for (int i = 0; i < query->ncolumns; i++)
+	{
+		if (is_key(s, query->names[i]))
+			continue;
+		if (found >= 0)
+			return -1;
+		found = i;
+	}
+	return found >= 0 && query->types[found] == FLOAT8ARRAYOID ? found : -1;
+}
+
+static void
+start_pass(void *arg, const KsegQuery *query)
+{
+	PassState  *state = arg;
+	MemoryContext caller = MemoryContextSwitchTo(state->context);
+	const KmModel *model = state->pass->model;
+	int			array = find_array(state->pass->s, query);
+	Oid		   *types = palloc(sizeof(Oid) * model->nfeatures);
+
+	state->nfeatures = array >= 0 ? 1 : model->nfeatures;
+	state->positions = palloc(sizeof(int) * state->nfeatures);
+	for (int f = 0; f < state->nfeatures; f++)
+	{
+		int			column = array >= 0 ? array :
+		kseg_query_column(query, model->features[f].name);
+
+		if (column < 0)
+			kseg_error_query_column("a feature of the model",
+									model->features[f].name,
+									query->ncolumns, query->names);
+		state->positions[f] = column;
+		types[f] = query->types[column];
+	}
+	state->features = palloc(sizeof(NullableDatum) * state->nfeatures);
+	state->scorer = kseg_scorer_create(model, state->nfeatures, types,
+									   state->context);
+	MemoryContextSwitchTo(caller);
+}
+
+/* ---- one customer ---- */
+
+/* The model's segment with that id, or -1. */
+static int
+find_segment(const KmModel *model, int id)
+{
+	int			low = 0;
+	int			high = model->k - 1;
+
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (kseg_segment_id(model, middle) == id)
+			return middle;
+		if (kseg_segment_id(model, middle) < id)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return -1;
+}
+
+/*
+ * Where a customer belongs who was in segment "current": in the nearest one,
+ * unless he is already in another that is hardly farther.
+ */
+static int
+settle(const PassState *state, const KmScore *score, int current)
+{
+	const KmModel *model = state->pass->model;
+	int			stay;
+
+	if (current == 0 ||
+		current == kseg_segment_id(model, score->segment))
+		return score->segment;
+	stay = find_segment(model, current);
+	if (stay >= 0 && score->distance >
+		state->nearer * kseg_scorer_distance(state->scorer, stay))
+		return stay;
+	return score->segment;
+}
+
+static void
+put_change(PassState *state, const KsegMember *member, int segment)
+{
+	KsegPass   *pass = state->pass;
+	int			nkeys = pass->s->nkeys;
+	Datum	   *values = state->values;
+	bool	   *nulls = state->nulls;
+
+	for (int i = 0; i < nkeys; i++)
+		values[i] = member->key[i];
+	values[nkeys] = PointerGetDatum(kseg_members_key_text(pass->members,
+														  member->key));
+	values[nkeys + 1] = Int32GetDatum(member->segment);
+	nulls[nkeys + 1] = member->segment == 0;
+	values[nkeys + 2] = Int32GetDatum(segment);
+	nulls[nkeys + 2] = segment == 0;
+	values[nkeys + 3] = BoolGetDatum(member->in_target);
+	tuplestore_putvalues(pass->changes, pass->change, values, nulls);
+
+	pass->nchanges++;
+	if (member->segment == 0)
+		pass->new++;
+	else if (segment == 0)
+		pass->gone++;
+	else
+		pass->changed++;
+}
+
+static void
+add_member(void *arg, const KsegMember *member)
+{
+	PassState  *state = arg;
+	KsegPass   *pass = state->pass;
+	int			place = -1;		/* in the model */
+	int			segment = 0;
+
+	if (member->in_query)
+	{
+		const double *features;
+		bool		has_segment;
+		KmScore		score;
+
+		for (int f = 0; f < state->nfeatures; f++)
+		{
+			state->features[f].value = member->values[state->positions[f]];
+			state->features[f].isnull = member->nulls[state->positions[f]];
+		}
+		features = kseg_scorer_read(state->scorer, state->features,
+									&has_segment);
+		has_segment = has_segment &&
+			kseg_scorer_score_read(state->scorer, &score);
+		if (pass->drift != NULL)
+			kseg_drift_add(pass->drift, features,
+						   has_segment ? &score : NULL);
+		if (!has_segment)
+			pass->unassigned++;
+		else if (!member->in_target && !pass->s->owns_target)
+			pass->unwritable++;
+		else
+			place = settle(state, &score, member->segment);
+	}
+
+	if (member->segment != 0)
+	{
+		pass->found++;
+		pass->found_hash += kseg_member_hash(member->hash, member->segment);
+	}
+	if (place >= 0)
+	{
+		segment = kseg_segment_id(pass->model, place);
+		pass->scored++;
+		pass->scored_hash += kseg_member_hash(member->hash, segment);
+		pass->sizes[place]++;
+	}
+	if (segment != member->segment)
+		put_change(state, member, segment);
+}
+
+/* ---- the pass ---- */
+
+static TupleDesc
+make_change(const KsegPass *pass)
+{
+	int			nkeys = pass->s->nkeys;
+	const Oid  *types = kseg_members_key_types(pass->members);
+	TupleDesc	desc = CreateTemplateTupleDesc(nkeys + 4);
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		TupleDescInitEntry(desc, i + 1, psprintf("c%d", i + 1), types[i], -1,
+						   0);
+		TupleDescInitEntryCollation(desc, i + 1, get_typcollation(types[i]));
+	}
+	TupleDescInitEntry(desc, nkeys + 1, "key", TEXTOID, -1, 0);
+	TupleDescInitEntry(desc, nkeys + 2, "old", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, nkeys + 3, "new", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, nkeys + 4, "in_target", BOOLOID, -1, 0);
+	return desc;
+}
+
+KsegPass *
+kseg_pass_run(const KsegSegmentation *s, const KmModel *model, int version)
+{
+	KsegPass   *pass = palloc0(sizeof(KsegPass));
+	PassState	state = {0};
+
+	pass->s = s;
+	pass->model = model;
+	pass->members = kseg_members_create(s);
+	if (version > 0)
+		pass->drift = kseg_drift_create(s, model, version);
+	pass->sizes = palloc0(sizeof(int64) * model->k);
+	pass->changes = tuplestore_begin_heap(false, false, work_mem);
+	pass->change = make_change(pass);
+
+	state.pass = pass;
+	state.context = CurrentMemoryContext;
+	state.nearer = 1 - s->hysteresis;
+	state.values = palloc(sizeof(Datum) * pass->change->natts);
+	state.nulls = palloc0(sizeof(bool) * pass->change->natts);
+	kseg_members_run(pass->members, start_pass, add_member, &state);
+	return pass;
+}

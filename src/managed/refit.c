@@ -1,0 +1,207 @@
+/*
+ * refit.c
+ *		A new model for a segmentation: how many segments, the fit, which ids
+ *		they keep, and whether it may be published.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "../pg/errors.h"
+#include "messages.h"
+#include "run.h"
+
+/* ---- the fit ---- */
+
+/* Has the fit a feature that the old model has, too? */
+static bool
+continues(KsegIngest *ingest, const KmModel *old)
+{
+	int			nfeatures;
+	KmFeature  *features = kseg_ingest_features(ingest, &nfeatures);
+
+	for (int f = 0; f < old->nfeatures; f++)
+	{
+		int			same = kseg_find_feature(features, nfeatures,
+											 old->features[f].name);
+
+		if (same >= 0 && features[same].kind == old->features[f].kind)
+			return true;
+	}
+	return false;
+}
+
+/* Ids that no segment has had. */
+static void
+give_new_ids(KmModel *model, int last_id)
+{
+	if (last_id > PG_INT32_MAX - model->k)
+		kseg_raise(KM_NO_IDS);
+	for (int i = 0; i < model->k; i++)
+		model->segments[i].id = last_id + 1 + i;
+	model->last_id = last_id + model->k;
+}
+
+/* ---- what became of the old segments ---- */
+
+static void
+describe_fate(StringInfo text, const KmFate *fate, const KmModel *model)
+{
+	int			id = fate->segment >= 0 ?
+		kseg_segment_id(model, fate->segment) : fate->id;
+
+	switch (fate->outcome)
+	{
+		case KM_KEPT:
+			break;
+		case KM_MOVED:
+			kseg_add_note(text, "segment %d moved", id);
+			break;
+		case KM_SPLIT:
+			kseg_add_note(text, "segment %d is new, split off %d", id,
+						  fate->other);
+			break;
+		case KM_NEW:
+			kseg_add_note(text, "segment %d is new", id);
+			break;
+		case KM_MERGED:
+			kseg_add_note(text, "segment %d ended, merged into %d", id,
+						  fate->other);
+			break;
+		case KM_RETIRED:
+			kseg_add_note(text, "segment %d ended", id);
+			break;
+	}
+}
+
+static char *
+describe_alignment(const KmModel *model, const KmModel *old)
+{
+	const KmHost *host = kseg_host(CurrentMemoryContext);
+	KmAlignment *alignment;
+	StringInfoData text;
+	int			kept = 0;
+
+	kseg_check(km_align(host, model, old, 0, &alignment));
+	initStringInfo(&text);
+	for (int i = 0; i < alignment->n; i++)
+		kept += alignment->fates[i].outcome == KM_KEPT;
+	if (kept > 0)
+		kseg_add_note(&text, "%d of %d segments stay where they were", kept,
+					  old->k);
+	for (int i = 0; i < alignment->n; i++)
+		describe_fate(&text, &alignment->fates[i], model);
+	return text.data;
+}
+
+/* ---- a refit ---- */
+
+KsegRefit *
+kseg_refit(const KsegSegmentation *s, const KmModel *old)
+{
+	KsegRefit  *refit = palloc0(sizeof(KsegRefit));
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "kseg refit",
+												  ALLOCSET_DEFAULT_SIZES);
+	char	   *query = kseg_features_query(s);
+	bool		is_chosen = s->k == 0;
+	KsegOptions *options;
+	KsegIngest *ingest;
+	KmModel    *model;
+	char	   *choice;
+	int			k = s->k;
+
+	if (is_chosen && old != NULL)
+		k = old->k;
+	else if (is_chosen)
+		k = kseg_elbow_choose(query, s->options, &refit->choice);
+
+	MemoryContextSwitchTo(context);
+	options = kseg_options_parse(s->options, k, false);
+	options->previous = unconstify(KmModel *, old);
+	ingest = kseg_ingest_query(context, options, query);
+	if (kseg_ingest_begin(ingest) == NULL)
+		kseg_error_no_rows(s->name);
+	if (old != NULL && !continues(ingest, old))
+		options->previous = NULL;
+	model = kseg_ingest_fit(ingest, k);
+	if (options->previous == NULL)
+		give_new_ids(model, s->last_id);
+
+	MemoryContextSwitchTo(caller);
+	refit->baseline = kseg_baseline_create(ingest, model);
+	refit->model = kseg_model_open((struct varlena *)
+								   DatumGetPointer(kseg_model_datum(model)),
+								   caller);
+	if (options->previous != NULL)
+		refit->outcome = describe_alignment(refit->model, old);
+	MemoryContextDelete(context);
+
+	/* what the evidence says by now is worth a word, and no more */
+	if (is_chosen && old != NULL)
+	{
+		int			proposed = kseg_elbow_choose(query, s->options, &choice);
+
+		if (proposed != refit->model->k)
+		{
+			refit->proposed_k = proposed;
+			refit->choice = choice;
+		}
+	}
+	return refit;
+}
+
+/* ---- may it be published? ---- */
+
+/* The share of the variance that a model leaves within its segments. */
+static double
+unexplained(const KmModel *model)
+{
+	return model->total > 0 ? model->inertia / model->total : 0;
+}
+
+static bool
+has_segment(const KmModel *model, int id)
+{
+	for (int i = 0; i < model->k; i++)
+	{
+		if (kseg_segment_id(model, i) == id)
+			return true;
+	}
+	return false;
+}
+
+char *
+kseg_refit_hold(const KsegPass *before, const KsegPass *after)
+{
+	const KsegHoldWhen *limits = &after->s->hold_when;
+	double		left = unexplained(after->model);
+	double		left_before = unexplained(before->model);
+	int64		remain = after->scored - after->new;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (remain > 0 && (double) after->changed / remain > limits->moved)
+		kseg_add_note(&text,
+					  "%.0f %% of the customers would move, above %.0f %%",
+					  100.0 * after->changed / remain, 100 * limits->moved);
+	for (int i = 0; i < before->model->k; i++)
+	{
+		double		share = before->scored == 0 ? 0 :
+			(double) before->sizes[i] / before->scored;
+		int			id = kseg_segment_id(before->model, i);
+
+		if (share > limits->vanished && !has_segment(after->model, id))
+			kseg_add_note(&text,
+						  "segment %d, which has %.0f %% of the customers, would end",
+						  id, 100 * share);
+	}
+	if (left > left_before * limits->inertia)
+		kseg_add_note(&text,
+					  "%.0f %% of the variance would stay unexplained, now it is %.0f %%",
+					  100 * left, 100 * left_before);
+	return text.len > 0 ? text.data : NULL;
+}

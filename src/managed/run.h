@@ -1,0 +1,129 @@
+/*
+ * run.h
+ *		The steps of a run: a pass over the customers (pass.c), a fit
+ *		(refit.c), what is written (publish.c).
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "managed.h"
+
+/* ---- a model and the customers of a night (pass.c) ---- */
+
+/* What the customers' segments would be; nothing is written. */
+typedef struct KsegPass
+{
+	/* set once */
+	const KsegSegmentation *s;
+	const KmModel *model;
+	KsegMembers *members;
+	KsegDrift *drift;			/* NULL: not asked for */
+
+	/* customers as they were found in the target */
+	int64		found;
+	uint64		found_hash;		/* sum of kseg_member_hash() */
+	/* and as they would be */
+	int64		scored;
+	uint64		scored_hash;
+	int64	   *sizes;			/* of the model's segments */
+
+	int64		changed;
+	int64		new;
+	int64		gone;
+	int64		unassigned;		/* rows of the query without a segment */
+	int64		unwritable;		/* with one, but not in the target */
+
+	/*
+	 * One row for each customer whose segment differs: the key's columns as
+	 * c1, c2 ..., the key as text, the segments before and after (null: none),
+	 * and whether the target has it.
+	 */
+	Tuplestorestate *changes;
+	TupleDesc	change;			/* their columns */
+	int64		nchanges;
+} KsegPass;
+
+/*
+ * Read and score the customers under the active snapshot, as the owner.
+ * version: whose baseline to compare with, 0 for no drift.
+ */
+extern KsegPass *kseg_pass_run(const KsegSegmentation *s,
+							   const KmModel *model, int version);
+
+/* ---- a new model (refit.c) ---- */
+
+typedef struct KsegRefit
+{
+	KmModel    *model;			/* its segments with the ids they keep */
+	KsegBaseline *baseline;
+	char	   *choice;			/* how k was chosen; NULL: it was given */
+	char	   *outcome;		/* what became of the old segments; NULL: there
+								 * are none */
+	int			proposed_k;		/* 0: none */
+} KsegRefit;
+
+/* Fit the customers under the active snapshot, as the owner.  old: NULL for
+ * the first fit. */
+extern KsegRefit *kseg_refit(const KsegSegmentation *s, const KmModel *old);
+
+/*
+ * Why the model should not be published, NULL: it may be.  before: the old
+ * model's pass; after: the new one's.
+ */
+extern char *kseg_refit_hold(const KsegPass *before, const KsegPass *after);
+
+/* ---- what is written (publish.c) ---- */
+
+/* How many customers went from one segment to another; 0: none. */
+typedef struct KsegMove
+{
+	int			from;
+	int			to;
+	int64		customers;
+} KsegMove;
+
+/* A row of kseg_runs, but for what the pass and the segmentation know. */
+typedef struct KsegRun
+{
+	int64		id;
+	TimestampTz started;
+	const char *mode;
+	const char *action;
+	char	   *reason;
+	int			refit_version;	/* 0: nothing was fitted */
+	int			proposed_k;		/* 0: none */
+	bool		held;
+	KsegDrift  *drift;			/* NULL: not measured */
+	double		drift_index;	/* NAN: not measured */
+	double		inertia_ratio;	/* likewise */
+	Interval   *elapsed;		/* set by kseg_run_log() */
+	bool		is_scored;
+	/* by kseg_history; in a dry run by the target */
+	int64		scored;
+	int64		changed;
+	int64		new;
+	int64		gone;
+	int64		unassigned;
+	int			nmoves;
+	KsegMove   *moves;
+} KsegRun;
+
+/* A number for the run, and its time. */
+extern void kseg_run_start(const KsegSegmentation *s, KsegRun *run);
+
+/* The segments of a pass to the target, the history and the registry. */
+extern void kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run);
+
+/* A model to kseg_models, as the segmentation's next version. */
+extern void kseg_publish_model(KsegSegmentation *s, const KsegRefit *refit,
+							   KsegRun *run, bool is_held,
+							   const char *reason);
+
+/* The run and what it measured; pass: NULL when nothing was written. */
+extern void kseg_run_log(const KsegSegmentation *s, const KsegPass *pass,
+						 KsegRun *run);
+
+/* Delete what is older than the segmentation keeps. */
+extern void kseg_run_forget(const KsegSegmentation *s, const KsegRun *run);
+
+#endif							/* RUN_H */
