@@ -145,6 +145,13 @@ draw_sample(KmFit *fit, int64_t want)
 }
 
 KmStatus
+km_fit_prepare(KmFit *fit)
+{
+	KM_TRY(sum_squares(fit));
+	return draw_sample(fit, fit->options.sample);
+}
+
+KmStatus
 km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 			 const int *const *recode, KmFit **result)
 {
@@ -179,10 +186,8 @@ km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 	{
 		fit->weight_unit = rows->weighted ? rows->table.max_weight : 1;
 		measure_space(fit);
-		status = sum_squares(fit);
+		status = km_fit_prepare(fit);
 	}
-	if (status == KM_OK)
-		status = draw_sample(fit, options->sample);
 	if (status != KM_OK)
 	{
 		fit->rows = NULL;

@@ -80,6 +80,9 @@ struct KmEvidence
 
 /* ---- fit.c ---- */
 
+/* what runs need besides scaled rows and their bounds */
+extern KmStatus km_fit_prepare(KmFit *fit);
+
 /* make fit->lloyd hold the solution */
 extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 

@@ -267,6 +267,20 @@ extern KmStatus km_fit_continue(KmFit *fit, int k, const double *starts,
 /* Distinct rows after scaling, exact up to the sample's size, else -1. */
 extern int64_t km_fit_distinct(const KmFit *fit);
 extern int64_t km_fit_rows(const KmFit *fit);
+
+/*
+ * A fit of rows drawn from a fit with equal chances, "want" of them or all,
+ * each counting once, scaled as they are: what a small sample says, at the
+ * cost of one.  It looks at the features and options of the fit, which has to
+ * live as long.  chains: as n_init of KmOptions.
+ */
+extern KmStatus km_fit_subset(KmFit *fit, int64_t want, int chains,
+							  KmFit **subset);
+/*
+ * A value of a fit's row in the customer's units, good to rounding (of a
+ * cosine's subset: of any row in that direction); a category's position.
+ */
+extern double km_fit_value(const KmFit *fit, int64_t row, int feature);
 extern int	km_fit_width(const KmFit *fit);
 /* inertia of one segment: what "explained" is measured against */
 extern double km_fit_total(const KmFit *fit);

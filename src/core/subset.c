@@ -1,0 +1,130 @@
+/*
+ * subset.c
+ *		A fit of a uniform draw of another fit's rows.
+ *
+ * What takes long over all rows and need not be exact (an elbow to look at)
+ * is asked of some thousand rows.  Positions are taken over as they are, so
+ * distances are those of the whole.  Copies of a row are rows again.
+ */
+#include "fit.h"
+
+static KmStatus
+add_row(KmRows *rows, const KmTable *from, const double *lane, int64_t copies,
+		double *values)
+{
+	KmTable    *table = &rows->table;
+
+	for (int f = 0; f < table->nfeatures; f++)
+		values[f] = lane[from->slot[f] * KM_LANES];
+	for (int64_t i = 0; i < copies; i++)
+	{
+		KM_TRY(km_rows_add(rows, values, 1));
+		/* the draw has directions only */
+		if (table->length_slot >= 0)
+			km_find_row(table, table->nrows - 1)[table->length_slot *
+												 KM_LANES] = 1;
+	}
+	return KM_OK;
+}
+
+static KmStatus
+copy_draw(const KmDraw *draw, KmRows *rows)
+{
+	const KmHost *host = rows->table.host;
+	double	   *values = km_alloc(host, rows->table.nfeatures,
+								  sizeof(double));
+	KmStatus	status = values == NULL ? KM_NO_MEMORY : KM_OK;
+
+	for (int64_t i = 0; i < draw->table.nrows && status == KM_OK; i++)
+		status = add_row(rows, &draw->table, km_find_row(&draw->table, i),
+						 draw->multiplicity[i], values);
+	km_free(host, values);
+	return status;
+}
+
+/* The rows drawn, as rows of their own. */
+static KmStatus
+draw_rows(KmFit *fit, int64_t want, KmRows **rows)
+{
+	int			nfeatures = fit->table->nfeatures;
+	KmKind	   *kinds = km_alloc(fit->host, nfeatures, sizeof(KmKind));
+	KmStatus	status;
+	KmDraw		draw;
+
+	if (kinds == NULL)
+		return KM_NO_MEMORY;
+	for (int f = 0; f < nfeatures; f++)
+		kinds[f] = fit->features[f].kind;
+	status = km_rows_create(fit->host, nfeatures, kinds, false,
+							fit->space.cosine, 0, rows);
+	km_free(fit->host, kinds);
+	if (status != KM_OK)
+		return status;
+	status = km_draw_create(fit->table, &fit->space, want, &fit->poll, &draw);
+	if (status == KM_OK)
+	{
+		status = copy_draw(&draw, *rows);
+		km_draw_clear(&draw);
+	}
+	if (status != KM_OK)
+		km_rows_free(*rows);
+	return status;
+}
+
+KmStatus
+km_fit_subset(KmFit *fit, int64_t want, int chains, KmFit **result)
+{
+	KmFit	   *subset = km_alloc_zero(fit->host, 1, sizeof(KmFit));
+	KmStatus	status;
+
+	if (subset == NULL)
+		return KM_NO_MEMORY;
+	subset->host = fit->host;
+	subset->options = fit->options;
+	subset->options.n_init = chains;
+	subset->features = fit->features;
+	subset->poll.host = fit->host;
+	subset->nearest = fit->nearest;
+	subset->spread = fit->spread;
+	subset->bound = fit->bound;
+	subset->weight_unit = 1;
+	subset->total = -1;
+	status = km_space_create(fit->host, fit->features, fit->table->nfeatures,
+							 fit->space.cosine, &subset->space);
+	if (status != KM_OK)
+	{
+		km_free(fit->host, subset);
+		return status;
+	}
+	km_space_set_grid(&subset->space);
+	status = draw_rows(fit, want, &subset->rows);
+	if (status == KM_OK)
+	{
+		subset->table = &subset->rows->table;
+		status = km_fit_prepare(subset);
+	}
+	else
+		subset->rows = NULL;
+	if (status != KM_OK)
+	{
+		km_fit_free(subset);
+		return status;
+	}
+	*result = subset;
+	return KM_OK;
+}
+
+double
+km_fit_value(const KmFit *fit, int64_t row, int feature)
+{
+	const KmTable *table = fit->table;
+	const KmFeature *of = &fit->features[feature];
+	const double *lane = km_find_row(table, row);
+	double		v = lane[table->slot[feature] * KM_LANES];
+
+	if (of->kind == KM_CATEGORY)
+		return v;
+	if (table->length_slot >= 0)
+		v *= lane[table->length_slot * KM_LANES];
+	return v * (of->divisor / of->factor) + of->origin;
+}
