@@ -52,8 +52,9 @@ typedef struct KsegHoldWhen
 	double		moved;			/* share of customers that would move */
 	double		vanished;		/* share of today's customers in a segment
 								 * that would end */
-	double		inertia;		/* share of the variance that the new model
-								 * leaves, divided by what the old one left */
+	double		inertia;		/* how much more of the total inertia the new
+								 * model leaves within segments than the old
+								 * one did, as a share of the total */
 } KsegHoldWhen;
 
 /*

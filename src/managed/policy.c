@@ -45,7 +45,7 @@ static const PolicyLimit refit_limits[] = {
 static const PolicyLimit hold_limits[] = {
 	{"moved", 0.3, 0, false},
 	{"vanished", 0.05, 0, false},
-	{"inertia", 1.25, 1, false}
+	{"inertia", 0.1, 0, false}
 };
 
 /* "psi, share_psi, inertia, age" */

@@ -276,9 +276,12 @@ write_history(const KsegPass *pass, KsegRun *run, MemoryContext context)
 {
 	Oid			types[] = {INT4OID, TIMESTAMPTZOID};
 	Datum		values[2];
+	int			guc_level = NewGUCNestLevel();
 
 	values[0] = Int32GetDatum(pass->s->id);
 	values[1] = TimestampTzGetDatum(run->started);
+	/* all of both is read; a history without statistics looks small */
+	kseg_set_for_now("enable_nestloop", "off");
 	kseg_registry_execute("WITH closed AS ("
 						  "UPDATE %s.kseg_history AS h SET valid_to = $2"
 						  " WHERE h.segmentation = $1 AND h.valid_to IS NULL"
@@ -303,6 +306,7 @@ write_history(const KsegPass *pass, KsegRun *run, MemoryContext context)
 						  " GROUP BY c.segment, o.segment"
 						  " ORDER BY c.segment, o.segment",
 						  lengthof(types), types, values, NULL);
+	AtEOXact_GUC(true, guc_level);
 	read_moves(run, context);
 }
 
@@ -495,7 +499,7 @@ log_sizes(const KsegPass *pass, const KsegRun *run)
 	values[4] = Float8GetDatum(Max(pass->scored, 1));
 	kseg_registry_execute("INSERT INTO %s.kseg_sizes"
 						  " SELECT $1, $2, segment, size, size / $5"
-						  " FROM pg_catalog.unnest($3, $4)"
+						  " FROM unnest($3, $4)"
 						  "  AS t (segment, size)",
 						  lengthof(types), types, values, NULL);
 }
@@ -537,7 +541,7 @@ log_moves(const KsegPass *pass, const KsegRun *run)
 	values[4] = count_array(customers, n + model->k);
 	kseg_registry_execute("INSERT INTO %s.kseg_moves"
 						  " SELECT $1, $2, t.f, t.t, t.n"
-						  " FROM pg_catalog.unnest($3, $4, $5) AS t (f, t, n)"
+						  " FROM unnest($3, $4, $5) AS t (f, t, n)"
 						  " WHERE t.n > 0",
 						  lengthof(types), types, values, NULL);
 }

@@ -156,7 +156,7 @@ kseg_refit(const KsegSegmentation *s, const KmModel *old)
 
 /* ---- may it be published? ---- */
 
-/* The share of the variance that a model leaves within its segments. */
+/* The share of the inertia that a model leaves within its segments. */
 static double
 unexplained(const KmModel *model)
 {
@@ -199,9 +199,9 @@ kseg_refit_hold(const KsegPass *before, const KsegPass *after)
 						  "segment %d, which has %.0f %% of the customers, would end",
 						  id, 100 * share);
 	}
-	if (left > left_before * limits->inertia)
+	if (left - left_before > limits->inertia)
 		kseg_add_note(&text,
-					  "%.0f %% of the variance would stay unexplained, now it is %.0f %%",
+					  "segments would leave %.0f %% of the inertia unexplained, those in use leave %.0f %%",
 					  100 * left, 100 * left_before);
 	return text.len > 0 ? text.data : NULL;
 }

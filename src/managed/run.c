@@ -106,15 +106,16 @@ calm_reason(const KsegRun *run, const Findings *findings)
 	const KsegDriftSummary *drift =
 	kseg_drift_summary(findings->before->drift);
 
+	const char *why = strcmp(run->mode, mode_names[RUN_SCORE]) == 0 ?
+	"score asked for" : "no drift";
+
 	if (drift->rows == 0)
 		return pstrdup("no customer to score");
-	if (drift->feature == NULL)
-		return psprintf("no drift: index of the shares %.2f, inertia %.2f times the fit's",
-						drift->share_psi, drift->inertia_ratio);
+	if (drift->feature == NULL || drift->share_psi > drift->psi)
+		return psprintf("%s: index at most %.2f (shares), inertia %.2f times the fit's",
+						why, drift->share_psi, drift->inertia_ratio);
 	return psprintf("%s: index at most %.2f (%s), inertia %.2f times the fit's",
-					strcmp(run->mode, "score") == 0 ? "score asked for" :
-					"no drift", drift->psi, drift->feature,
-					drift->inertia_ratio);
+					why, drift->psi, drift->feature, drift->inertia_ratio);
 }
 
 /* ---- finding out ---- */
