@@ -132,10 +132,10 @@ kseg_refit(const KsegSegmentation *s, const KmModel *old)
 		give_new_ids(model, s->last_id);
 
 	MemoryContextSwitchTo(caller);
-	refit->baseline = kseg_baseline_create(ingest, model);
 	refit->model = kseg_model_open((struct varlena *)
 								   DatumGetPointer(kseg_model_datum(model)),
 								   caller);
+	refit->baseline = kseg_baseline_create(ingest, refit->model);
 	if (options->previous != NULL)
 		refit->outcome = describe_alignment(refit->model, old);
 	MemoryContextDelete(context);
