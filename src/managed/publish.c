@@ -419,6 +419,7 @@ kseg_publish_model(KsegSegmentation *s, const KsegRefit *refit, KsegRun *run,
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
 						  lengthof(types), types, values, NULL);
 	kseg_baseline_store(refit->baseline, s, s->last_version);
+	kseg_picture_store(refit->picture, s, s->last_version);
 	SPI_finish();
 }
 

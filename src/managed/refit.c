@@ -136,6 +136,7 @@ kseg_refit(const KsegSegmentation *s, const KmModel *old)
 								   DatumGetPointer(kseg_model_datum(model)),
 								   caller);
 	refit->baseline = kseg_baseline_create(ingest, refit->model);
+	refit->picture = kseg_picture_create(ingest, refit->model);
 	if (options->previous != NULL)
 		refit->outcome = describe_alignment(refit->model, old);
 	MemoryContextDelete(context);

@@ -52,10 +52,13 @@ extern KsegPass *kseg_pass_run(const KsegSegmentation *s,
 
 /* ---- a new model (refit.c) ---- */
 
+typedef struct KsegPicture KsegPicture;
+
 typedef struct KsegRefit
 {
 	KmModel    *model;			/* its segments with the ids they keep */
 	KsegBaseline *baseline;
+	KsegPicture *picture;
 	char	   *choice;			/* how k was chosen; NULL: it was given */
 	char	   *outcome;		/* what became of the old segments; NULL: there
 								 * are none */
@@ -65,6 +68,15 @@ typedef struct KsegRefit
 /* Fit the customers under the active snapshot, as the owner.  old: NULL for
  * the first fit. */
 extern KsegRefit *kseg_refit(const KsegSegmentation *s, const KmModel *old);
+
+/*
+ * An elbow and a scatter plot of a fit, from a sample of its rows, for whoever
+ * looks at the model later (picture.c).
+ */
+extern KsegPicture *kseg_picture_create(KsegIngest *ingest,
+										const KmModel *model);
+extern void kseg_picture_store(const KsegPicture *picture,
+							   const KsegSegmentation *s, int version);
 
 /*
  * Why the model should not be published, NULL: it may be.  before: the old

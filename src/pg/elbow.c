@@ -15,6 +15,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
@@ -151,7 +152,30 @@ compare_points(Elbow *elbow, bool with_stability)
 	km_evidence_free(evidence);
 }
 
-/* From k_min to k_max, all of it in the context, which is the current one. */
+/* From k_min to k_max, in the current context; fit: NULL without rows. */
+static void
+measure_elbow(Elbow *elbow, KmFit *fit, int k_min, int k_max,
+			  bool with_stability)
+{
+	elbow->k_min = k_min;
+	elbow->n = k_max - k_min + 1;
+	elbow->solutions = palloc(sizeof(KmSolution *) * elbow->n);
+	elbow->points = palloc(sizeof(ElbowPoint) * elbow->n);
+	elbow->knee.knee = -1;
+	elbow->knee.second = -1;
+	elbow->best = -1;
+	elbow->fit = fit;
+	if (fit == NULL)
+		return;
+	for (int i = 0; i < elbow->n; i++)
+		elbow->points[i].stability = get_float8_nan();
+	elbow->rows = km_fit_rows(fit);
+	INSTR_TIME_SET_CURRENT(elbow->started);
+	fit_points(elbow);
+	compare_points(elbow, with_stability);
+}
+
+/* The same of the rows of a query; the context is the current one. */
 static void
 run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
 		  int k_min, int k_max, const char *query, bool with_stability)
@@ -165,22 +189,8 @@ run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
 	if (options->core.sample < k_max)
 		kseg_error_sample_below_k(options->core.sample, k_max);
 	ingest = kseg_ingest_query(context, options, query);
-
-	elbow->k_min = k_min;
-	elbow->n = k_max - k_min + 1;
-	elbow->solutions = palloc(sizeof(KmSolution *) * elbow->n);
-	elbow->points = palloc(sizeof(ElbowPoint) * elbow->n);
-	elbow->knee.knee = -1;
-	elbow->knee.second = -1;
-	elbow->best = -1;
-	elbow->fit = kseg_ingest_begin(ingest);
-	if (elbow->fit != NULL)
-	{
-		elbow->rows = km_fit_rows(elbow->fit);
-		INSTR_TIME_SET_CURRENT(elbow->started);
-		fit_points(elbow);
-		compare_points(elbow, with_stability);
-	}
+	measure_elbow(elbow, kseg_ingest_begin(ingest), k_min, k_max,
+				  with_stability);
 }
 
 /* ---- notes ---- */
@@ -266,19 +276,8 @@ make_note(const Elbow *elbow, int i)
 
 /* ---- rows ---- */
 
-/* k, inertia, explained, drop_pct, silhouette, davies_bouldin,
- * calinski_harabasz, stability, smallest_share, iterations, is_knee,
- * is_best_silhouette, note */
-#define ELBOW_COLUMNS 13
-
-typedef struct ElbowRow
-{
-	Datum		values[ELBOW_COLUMNS];
-	bool		nulls[ELBOW_COLUMNS];
-} ElbowRow;
-
 static void
-set_value(ElbowRow *row, int column, Datum value)
+set_value(KsegElbowRow *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
@@ -286,14 +285,14 @@ set_value(ElbowRow *row, int column, Datum value)
 
 /* NAN is NULL */
 static void
-set_number(ElbowRow *row, int column, double value)
+set_number(KsegElbowRow *row, int column, double value)
 {
 	if (!isnan(value))
 		set_value(row, column, Float8GetDatum(value));
 }
 
 static void
-set_figures(const Elbow *elbow, int i, ElbowRow *row)
+set_figures(const Elbow *elbow, int i, KsegElbowRow *row)
 {
 	const KmSolution *solution = elbow->solutions[i];
 	const ElbowPoint *point = &elbow->points[i];
@@ -317,21 +316,28 @@ set_figures(const Elbow *elbow, int i, ElbowRow *row)
 }
 
 static void
+make_row(const Elbow *elbow, int i, KsegElbowRow *row)
+{
+	char	   *note = make_note(elbow, i);
+
+	memset(row->nulls, true, sizeof(row->nulls));
+	set_value(row, 0, Int32GetDatum(elbow->k_min + i));
+	if (i < elbow->nsolutions)
+		set_figures(elbow, i, row);
+	if (elbow->knee.knee >= 0)
+		set_value(row, 10, BoolGetDatum(i == elbow->knee.knee));
+	if (note != NULL)
+		set_value(row, 12, CStringGetTextDatum(note));
+}
+
+static void
 put_elbow(ReturnSetInfo *result, const Elbow *elbow)
 {
 	for (int i = 0; i < elbow->n; i++)
 	{
-		ElbowRow	row = {{0}};
-		char	   *note = make_note(elbow, i);
+		KsegElbowRow row;
 
-		memset(row.nulls, true, sizeof(row.nulls));
-		set_value(&row, 0, Int32GetDatum(elbow->k_min + i));
-		if (i < elbow->nsolutions)
-			set_figures(elbow, i, &row);
-		if (elbow->knee.knee >= 0)
-			set_value(&row, 10, BoolGetDatum(i == elbow->knee.knee));
-		if (note != NULL)
-			set_value(&row, 12, CStringGetTextDatum(note));
+		make_row(elbow, i, &row);
 		tuplestore_putvalues(result->setResult, result->setDesc, row.values,
 							 row.nulls);
 	}
@@ -426,4 +432,17 @@ kseg_elbow_choose(const char *query, Jsonb *options, char **reason)
 	k = choose_point(&elbow, reason);
 	MemoryContextDelete(context);
 	return k;
+}
+
+KsegElbowRow *
+kseg_elbow_rows(KmFit *fit, int k_max, int *n)
+{
+	Elbow		elbow = {0};
+	KsegElbowRow *rows = palloc(sizeof(KsegElbowRow) * k_max);
+
+	measure_elbow(&elbow, fit, 1, k_max, false);
+	*n = elbow.nsolutions;
+	for (int i = 0; i < elbow.nsolutions; i++)
+		make_row(&elbow, i, &rows[i]);
+	return rows;
 }

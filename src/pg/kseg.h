@@ -282,6 +282,23 @@ extern double kseg_lap(instr_time *since);
 extern int	kseg_elbow_choose(const char *query, Jsonb *options,
 							  char **reason);
 
+/* a row of kseg_elbow(): k, inertia, explained, drop_pct, silhouette,
+ * davies_bouldin, calinski_harabasz, stability, smallest_share, iterations,
+ * is_knee, is_best_silhouette, note */
+#define KSEG_ELBOW_COLUMNS 13
+
+typedef struct KsegElbowRow
+{
+	Datum		values[KSEG_ELBOW_COLUMNS];
+	bool		nulls[KSEG_ELBOW_COLUMNS];
+} KsegElbowRow;
+
+/*
+ * The rows for k = 1 .. k_max, or as far as the fit supports them: *n of
+ * them.  Without the stability, which takes longest.
+ */
+extern KsegElbowRow *kseg_elbow_rows(KmFit *fit, int k_max, int *n);
+
 /* ---- model values (model_io.c) ---- */
 
 /* A kseg_model Datum made from a model, palloc'd; and back. */
