@@ -574,7 +574,7 @@ kseg_error_no_rows(const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA),
-			 errmsg("the query of segmentation \"%s\" gives no row to fit",
+			 errmsg("the query of segmentation \"%s\" gives no row that can have a segment",
 					name),
 			 errdetail("It gives no row at all, or every row lacks a value."),
 			 errhint("Nothing was changed. If the table is loaded at night, run the segmentation after that.")));
@@ -585,7 +585,7 @@ kseg_error_no_earlier_version(const char *name, int version)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("segmentation \"%s\" has used no other model than version %d",
+			 errmsg("segmentation \"%s\" has no published model before version %d",
 					name, version),
 			 errhint("Name the version to publish, of those in kseg_models.")));
 }

@@ -78,7 +78,7 @@ drift_reason(const KsegSegmentation *s, const Findings *findings,
 					  "customers are farther from their centroids: %.2f times as at the fit, above %.2f",
 					  drift->inertia_ratio, limits->inertia);
 	if (age > limits->age)
-		kseg_add_note(&text, "the model is %.0f days old",
+		kseg_add_note(&text, "the model is %.3g days old",
 					  age / SECS_PER_DAY);
 	return text.len > 0 ? text.data : NULL;
 }
@@ -320,6 +320,17 @@ open_model(const KsegSegmentation *s, Findings *findings)
 	findings->model->last_id = Max(findings->model->last_id, s->last_id);
 }
 
+/*
+ * When all customers are gone at once, it is the load that failed, and not
+ * everybody's segment that has to be taken away.
+ */
+static void
+refuse_empty(const KsegSegmentation *s, const KsegPass *pass)
+{
+	if (pass->scored + pass->unwritable == 0 && s->members > 0)
+		kseg_error_no_rows(s->name);
+}
+
 Datum
 kseg_run(PG_FUNCTION_ARGS)
 {
@@ -350,6 +361,8 @@ kseg_run(PG_FUNCTION_ARGS)
 	run.is_scored = true;
 	if (findings.refit != NULL)
 		run.proposed_k = findings.refit->proposed_k;
+	refuse_empty(s, findings.after != NULL ? findings.after :
+				 findings.before);
 	explain_run(s, &findings, &run, mode == RUN_DRY);
 	if (mode == RUN_DRY)
 	{
