@@ -358,8 +358,12 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	bool		agrees = pass->found == s->members &&
 		pass->found_hash == s->members_hash;
 	KsegCaller	caller;
+	instr_time	started;
+	double		in_target;
+	double		in_history;
 
 	check_ids(pass);
+	INSTR_TIME_SET_CURRENT(started);
 	run->scored = pass->scored;
 	run->unassigned = pass->unassigned;
 	run->changed = run->new = run->gone = 0;
@@ -370,6 +374,7 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	kseg_become_owner(s, &caller);
 	if (pass->nchanges > 0)
 		write_target(pass);
+	in_target = kseg_lap(&started);
 	if (!agrees)
 		register_members(pass);
 	kseg_become_caller(&caller);
@@ -378,11 +383,16 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 		write_history(pass, run, context);
 	else if (pass->nchanges > 0)
 		write_changes(pass, run, context);
+	in_history = kseg_lap(&started);
 
 	s->members = pass->scored;
 	s->members_hash = pass->scored_hash;
 	update_registry(s);
 	SPI_finish();
+	ereport(DEBUG1,
+			(errmsg_internal("kseg: wrote " INT64_FORMAT " changes to the target in %.1f ms, to the history%s in %.1f ms",
+							 pass->nchanges, in_target,
+							 agrees ? "" : ", all of it,", in_history)));
 }
 
 void
