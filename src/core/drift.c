@@ -23,6 +23,10 @@
 
 #define EXPONENTS		2048
 
+/* shifts below it are of the grid, and of weights: rows that did not change
+ * shall have none */
+#define LEAST_SHIFT		1e-10
+
 struct KmDrift
 {
 	/* set once */
@@ -520,20 +524,25 @@ mean_position(const KmDrift *drift, int slot)
 	return (double) sum / weight * space->unit[slot];
 }
 
+/* in units of a size; NAN when that is 0, and the distance is not */
+static double
+relative_shift(double distance, double size)
+{
+	double		shift = distance != 0 ? distance / size : 0;
+
+	return !isfinite(shift) ? NAN : fabs(shift) < LEAST_SHIFT ? 0 : shift;
+}
+
 static double
 feature_shift(const KmDrift *drift, int f)
 {
 	const KmFeature *feature = &drift->model->features[f];
-	double		deviation = feature->sd / feature->divisor * feature->factor;
-	double		shift;
 
 	if (feature->kind == KM_CATEGORY)
 		return NAN;
-	shift = mean_position(drift, drift->space.slot[f]) -
-		km_position_raw(feature, feature->mean);
-	if (shift != 0)
-		shift /= deviation;
-	return isfinite(shift) ? shift : NAN;
+	return relative_shift(mean_position(drift, drift->space.slot[f]) -
+						  km_position_raw(feature, feature->mean),
+						  feature->sd / feature->divisor * feature->factor);
 }
 
 void
@@ -580,14 +589,11 @@ static double
 segment_shift(const KmDrift *drift, int c)
 {
 	const KmSegment *segment = &drift->model->segments[c];
-	double		shift;
 
 	if (drift->sizes[c] == 0)
 		return NAN;
-	shift = sqrt(squared_shift(drift, c));
-	if (shift != 0)
-		shift /= sqrt(segment->inertia / segment->weight);
-	return isfinite(shift) ? shift : NAN;
+	return relative_shift(sqrt(squared_shift(drift, c)),
+						  sqrt(segment->inertia / segment->weight));
 }
 
 static int64_t

@@ -31,6 +31,16 @@ PG_FUNCTION_INFO_V1(kseg_drift);
 #define SHIFTING_FROM	0.1
 #define DRIFTED_FROM	0.25
 
+/* the same for how far a centroid went, in root mean squared distances */
+#define MOVING_FROM		0.25
+#define MOVED_FROM		0.5
+
+/*
+ * Other n rows of the same kind move a centroid by 1 / sqrt(n) on average; up
+ * to twice that it is taken to be where it was.
+ */
+#define CHANCE			2.0
+
 struct KsegDrift
 {
 	/* set once */
@@ -159,6 +169,24 @@ find_verdict(double psi)
 		psi < DRIFTED_FROM ? "shifting" : "drifted";
 }
 
+/* By its share, or by where its customers are: what is worse. */
+static const char *
+find_segment_verdict(const KsegDrift *drift, int c,
+					 const KmSegmentDrift *segment)
+{
+	double		now = (double) km_drift_sizes(drift->drift)[c];
+	double		then = (double) drift->model->segments[c].size;
+	double		chance = CHANCE * CHANCE * (1 / now + 1 / then);
+	double		moved = segment->shift * segment->shift - chance;
+
+	/* a shift that is not known is not above anything */
+	if (segment->psi >= DRIFTED_FROM || moved >= MOVED_FROM * MOVED_FROM)
+		return "drifted";
+	if (segment->psi >= SHIFTING_FROM || moved >= MOVING_FROM * MOVING_FROM)
+		return "shifting";
+	return "stable";
+}
+
 /* feature, segment, psi, share_then, share_now, shift, verdict */
 #define LINE_COLUMNS	7
 
@@ -210,7 +238,8 @@ describe_segment(const KsegDrift *drift, int c, Line *line)
 	set_number(line, 3, segment.share_then);
 	set_number(line, 4, segment.share_now);
 	set_number(line, 5, segment.shift);
-	set_value(line, 6, CStringGetTextDatum(find_verdict(segment.psi)));
+	set_value(line, 6, CStringGetTextDatum(find_segment_verdict(drift, c,
+																&segment)));
 }
 
 /* Lines of all features, then of all segments; palloc'd. */

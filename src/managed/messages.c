@@ -545,7 +545,7 @@ kseg_error_baseline(const char *name, int version, const char *feature)
 			 errdetail("The row of feature \"%s\" is not as kseg wrote it.",
 					   feature) :
 			 errdetail("It has other features than the model."),
-			 errhint("Restore its rows, or delete all of this version: then only how far features' values have spread stays unknown, until the next fit.")));
+			 errhint("Restore its rows, or delete all of this version: then the drift of features is unknown until the next fit.")));
 }
 
 /* ---- runs ---- */

@@ -407,7 +407,7 @@ choose_point(const Elbow *elbow, char **reason)
 	else if (km_fit_distinct(elbow->fit) == 1)
 		*reason = pstrdup("all rows are alike");
 	else
-		*reason = pstrdup("no elbow, and no silhouette");
+		*reason = pstrdup("too few different rows");
 	return 1;
 }
 
