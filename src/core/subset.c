@@ -82,6 +82,8 @@ km_fit_subset(KmFit *fit, int64_t want, int chains, KmFit **result)
 	subset->host = fit->host;
 	subset->options = fit->options;
 	subset->options.n_init = chains;
+	/* a draw may have fewer different rows than was made sure of */
+	subset->options.small_is_error = false;
 	subset->features = fit->features;
 	subset->poll.host = fit->host;
 	subset->nearest = fit->nearest;

@@ -90,6 +90,8 @@ start_pass(void *arg, const KsegQuery *query)
 	state->features = palloc(sizeof(NullableDatum) * state->nfeatures);
 	state->scorer = kseg_scorer_create(model, state->nfeatures, types,
 									   state->context);
+	if (state->pass->drift != NULL)
+		kseg_drift_columns(state->pass->drift, query);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -188,8 +190,11 @@ add_member(void *arg, const KsegMember *member)
 		has_segment = has_segment &&
 			kseg_scorer_score_read(state->scorer, &score);
 		if (pass->drift != NULL)
+		{
+			kseg_drift_weigh(pass->drift, member->values, member->nulls);
 			kseg_drift_add(pass->drift, features,
 						   has_segment ? &score : NULL);
+		}
 		if (!has_segment)
 			pass->unassigned++;
 		else if (!member->in_target && !pass->s->owns_target)

@@ -141,7 +141,8 @@ FROM generate_series(1, 400) AS i;
 ALTER TABLE odd ADD PRIMARY KEY ("the ""Key""");
 
 CREATE FUNCTION unchanged(name text, options jsonb, features text)
-	RETURNS TABLE (action text, lines bigint, drifted bigint)
+	RETURNS TABLE (action text, lines bigint, drifted bigint, stored bigint,
+		same_inertia boolean)
 	LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM kseg_create(name, format('SELECT %I, %s FROM odd', 'the "Key"',
@@ -150,6 +151,12 @@ BEGIN
 	SELECT count(*), count(*) FILTER (WHERE psi <> 0 OR shift <> 0 OR
 			verdict <> 'stable')
 		INTO lines, drifted FROM kseg_drift(name);
+	PERFORM kseg_run(name, 'score');
+	SELECT count(*) INTO stored FROM kseg_drifts
+		WHERE run = (SELECT max(id) FROM kseg_runs) AND psi = 0 AND
+			coalesce(shift, 0) = 0 AND verdict = 'stable';
+	SELECT abs(inertia_ratio - 1) < 1e-8 INTO same_inertia FROM kseg_runs
+		ORDER BY id DESC LIMIT 1;
 	RETURN NEXT;
 	PERFORM kseg_drop(name);
 END

@@ -226,5 +226,32 @@ SELECT count(*) FROM kseg_elbow('SELECT array_fill(i::float8, ARRAY[100])
 	FROM generate_series(1, 100) AS i', 1, 40);
 RESET kseg.work_mem;
 
-DROP FUNCTION failure, elbow_u;
-DROP TABLE elbow_customer, elbow_clear, elbow_none, elbow_two, elbow_bits, elbow_found;
+-- a segmentation without k asks for the best
+CREATE FUNCTION chosen(name text, query text, options jsonb)
+	RETURNS TABLE (reason text, k int) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM kseg_create(name, query, 'id', options => options);
+	SELECT r.reason INTO reason FROM kseg_run(name) AS r;
+	SELECT max(segment) INTO k FROM kseg_sizes
+		WHERE run = (SELECT max(id) FROM kseg_runs);
+	PERFORM kseg_drop(name);
+	RETURN NEXT;
+END $$;
+CREATE TABLE elbow_chosen (id int PRIMARY KEY, u float8, one int);
+INSERT INTO elbow_chosen
+SELECT i, i * 7919 % 1009 / 1009.0, 1 FROM generate_series(1, 300) AS i;
+ALTER TABLE elbow_customer ADD PRIMARY KEY (id);
+SET client_min_messages = warning;
+SELECT c.*
+FROM (VALUES (1, 'groups', 'SELECT id, x, y FROM elbow_customer', NULL),
+	(2, 'none', 'SELECT id, u FROM elbow_chosen', NULL),
+	(3, 'alike', 'SELECT id, one FROM elbow_chosen', NULL),
+	(4, 'two', 'SELECT id, u FROM elbow_chosen WHERE id < 3',
+	 '{"small": "error"}')) AS v (n, name, query, options),
+	chosen(name, query, options::jsonb) AS c
+ORDER BY n;
+RESET client_min_messages;
+
+DROP FUNCTION failure, elbow_u, chosen;
+DROP TABLE elbow_customer, elbow_clear, elbow_none, elbow_two, elbow_bits, elbow_found,
+	elbow_chosen;
