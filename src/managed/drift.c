@@ -25,8 +25,8 @@
 PG_FUNCTION_INFO_V1(kseg_drift);
 
 /*
- * What a population stability index is called.  The limits are those that
- * banks have used for score cards since the 1990s.
+ * What a population stability index is called.  The limits are those by which
+ * banks watch their score cards (docs/internals.md).
  */
 #define SHIFTING_FROM	0.1
 #define DRIFTED_FROM	0.25

@@ -38,7 +38,9 @@ static const Scene scenes[] = {
 	{"cosine", COSINE | HEAVY, 900, 4, 0},
 	{"cosine, filled, clipped", COSINE | MISSING | CLIP, 900, 3, 0},
 	{"weighted", WEIGHTED | MISSING, 900, 3, 1},
-	{"weighted cosine", WEIGHTED | COSINE, 900, 3, 0}
+	{"weighted cosine", WEIGHTED | COSINE, 900, 3, 0},
+	{"categories alone", 0, 300, 2, 2},
+	{"one row", 0, 1, 2, 0}
 };
 
 #define SCENES	((int) (sizeof(scenes) / sizeof(*scenes)))
