@@ -15,13 +15,21 @@
  */
 #include "postgres.h"
 
+#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "members.h"
 #include "messages.h"
 
-/* values that a Datum points to lie in blocks of this size */
-#define BLOCK_BYTES		(256 * 1024)
+/*
+ * Rows lie in blocks, so that they need not be copied when there are more;
+ * what a Datum points to lies in others.
+ */
+#define BLOCK_ROWS		1024
+#define VALUE_BYTES		(64 * 1024)
+
+/* numbers of places, twice as many, are to fit 32 bits */
+#define MAX_ROWS		(PG_UINT32_MAX / 4)
 
 typedef struct Place
 {
@@ -43,13 +51,14 @@ struct KsegMemberTable
 	/* changes while running */
 	Size		used;
 	uint32		count;
-	uint32		room;
-	char	   *rows;			/* KsegMemberRows and their values */
+	int			nblocks;
+	int			block_room;		/* in the list of blocks */
+	char	  **blocks;			/* KsegMemberRows and their values */
 	uint32		next;			/* row after the one found last */
 	uint32		resume;			/* the one that was next before the last use
 								 * of the index */
-	char	   *block;
-	Size		block_left;
+	char	   *value_block;
+	Size		value_left;
 	uint32		nplaces;		/* a power of two, or 0: no index yet */
 	Place	   *places;
 };
@@ -91,22 +100,25 @@ use_memory(KsegMemberTable *table, Size bytes)
 }
 
 static void
-make_room(KsegMemberTable *table)
+add_block(KsegMemberTable *table)
 {
-	uint32		room = table->room == 0 ? 1024 : table->room * 2;
-	Size		bytes = table->row_bytes * room;
+	Size		bytes = table->row_bytes * BLOCK_ROWS;
 
-	/* numbers of places are to fit 32 bits */
-	if (room > PG_UINT32_MAX / 4)
+	if (table->count >= MAX_ROWS)
 		kseg_error_members_memory(table->count);
-	/* the old rows are there until the new place holds them */
 	use_memory(table, bytes);
-	table->used -= table->row_bytes * table->room;
-	if (table->rows == NULL)
-		table->rows = MemoryContextAllocHuge(table->context, bytes);
-	else
-		table->rows = repalloc_huge(table->rows, bytes);
-	table->room = room;
+	if (table->nblocks == table->block_room)
+	{
+		table->block_room = Max(64, table->block_room * 2);
+		if (table->blocks == NULL)
+			table->blocks = MemoryContextAlloc(table->context,
+											   sizeof(char *) * table->block_room);
+		else
+			table->blocks = repalloc_huge(table->blocks,
+										  sizeof(char *) * table->block_room);
+	}
+	table->blocks[table->nblocks++] = MemoryContextAlloc(table->context,
+														 bytes);
 }
 
 static void *
@@ -115,17 +127,17 @@ copy_bytes(KsegMemberTable *table, const void *bytes, Size length)
 	Size		needed = MAXALIGN(length);
 	char	   *copy;
 
-	if (needed > table->block_left)
+	if (needed > table->value_left)
 	{
-		Size		block = Max(needed, BLOCK_BYTES);
+		Size		block = Max(needed, VALUE_BYTES);
 
 		use_memory(table, block);
-		table->block = MemoryContextAllocHuge(table->context, block);
-		table->block_left = block;
+		table->value_block = MemoryContextAllocHuge(table->context, block);
+		table->value_left = block;
 	}
-	copy = table->block;
-	table->block += needed;
-	table->block_left -= needed;
+	copy = table->value_block;
+	table->value_block += needed;
+	table->value_left -= needed;
 	memcpy(copy, bytes, length);
 	return copy;
 }
@@ -160,7 +172,8 @@ copy_key(KsegMemberTable *table, KsegMemberKey *key, const Datum *values,
 static inline KsegMemberRow *
 get_row(const KsegMemberTable *table, uint32 number)
 {
-	return (KsegMemberRow *) (table->rows + table->row_bytes * number);
+	return (KsegMemberRow *) (table->blocks[number / BLOCK_ROWS] +
+							  table->row_bytes * (number % BLOCK_ROWS));
 }
 
 static inline Datum *
@@ -181,21 +194,23 @@ put_place(KsegMemberTable *table, uint64 hash, uint32 number)
 	table->places[place].high = (uint32) (hash >> 32);
 }
 
-/* An index of all rows, with room for as many again as there is for rows. */
+/* An index of all rows, from a third to two thirds full. */
 static void
 make_index(KsegMemberTable *table)
 {
+	Size		bytes;
+
 	if (table->places != NULL)
 	{
 		table->used -= sizeof(Place) * table->nplaces;
 		pfree(table->places);
 	}
-	table->nplaces = Max(table->room, 1024) * 2;
-	use_memory(table, sizeof(Place) * table->nplaces);
-	table->places =
-		MemoryContextAllocExtended(table->context,
-								   sizeof(Place) * table->nplaces,
-								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	table->nplaces = pg_nextpower2_32(Max(table->count, 512) / 2 * 3);
+	bytes = sizeof(Place) * table->nplaces;
+	use_memory(table, bytes);
+	table->places = MemoryContextAllocExtended(table->context, bytes,
+											   MCXT_ALLOC_HUGE |
+											   MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < table->count; i++)
 		put_place(table, get_row(table, i)->hash, i);
 }
@@ -209,8 +224,8 @@ kseg_member_table_add(KsegMemberTable *table, uint64 hash,
 	KsegMemberRow *row;
 	Datum	   *values;
 
-	if (table->count == table->room)
-		make_room(table);
+	if (table->count % BLOCK_ROWS == 0)
+		add_block(table);
 	row = get_row(table, table->count);
 	values = get_values(row);
 	row->hash = hash;
@@ -221,14 +236,12 @@ kseg_member_table_add(KsegMemberTable *table, uint64 hash,
 		copy_key(table, table->own, own, values + table->compared->ncolumns);
 	table->count++;
 
-	/* at most half full */
-	if (table->nplaces != 0)
-	{
-		if (table->nplaces < table->room * 2)
-			make_index(table);
-		else
-			put_place(table, hash, table->count - 1);
-	}
+	if (table->nplaces == 0)
+		return row;
+	if (table->count > table->nplaces / 3 * 2)
+		make_index(table);
+	else
+		put_place(table, hash, table->count - 1);
 	return row;
 }
 
