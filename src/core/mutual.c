@@ -52,8 +52,8 @@ count_dims(const KmModel *space, const int *of)
 
 /* One feature of all centroids of "from"; at: its first dimension. */
 static KmStatus
-place_feature(KmPoll *poll, const KmFeature *feature, const KmModel *from, int f,
-			  double *at, int dims)
+place_feature(KmPoll *poll, const KmFeature *feature, const KmModel *from,
+			  int f, double *at, int dims)
 {
 	const KmFeature *theirs = &from->features[f];
 	int			offset = km_model_offset(from, f);

@@ -83,6 +83,31 @@ $node->safe_psql('postgres', qq{
 	INSERT INTO model SELECT 'hostile', kseg_fit(\$q\$SELECT * FROM ($hostile) AS h\$q\$, 4, '{"weights": {"key": 0.0001}}');
 });
 
+# What runs would leave; segment 11 has the colour of segment 3.
+$node->safe_psql('postgres', q{
+	CREATE TABLE target (id int PRIMARY KEY);
+	INSERT INTO kseg_segmentations (id, name, owner, query, resolved_query, key, options, target, segment_column,
+		owns_target, refit_when, hold_when, hysteresis)
+	SELECT i, name, current_user::regrole, '', '', '{id}'::text[], '{}'::jsonb, 'target'::regclass, 'segment', false,
+		'{}'::jsonb, '{}'::jsonb, 0.1
+	FROM (VALUES (1, '</script>''"'), (2, 'no runs')) AS v (i, name);
+	INSERT INTO kseg_runs (id, segmentation, started, elapsed, mode, action, changed, version, held, run_by)
+	SELECT i, 1, timestamptz '2026-01-01' + i * interval '1 day', interval '1 s', 'auto', 'score', i, 1,
+		false, 'x'
+	FROM generate_series(1, 40) AS i;
+	INSERT INTO kseg_sizes
+	SELECT r, 1, s, 1000 + 100 * s + (hashint4(r * 100 + s) & 63), 0.2
+	FROM generate_series(1, 40) AS r, unnest('{1,2,3,11}'::int[]) AS s WHERE r > 5 OR s < 11;
+	INSERT INTO kseg_names SELECT 1, s, '<b>' || s || '.x["y"]' FROM unnest('{1,2,3,11}'::int[]) AS s;
+	INSERT INTO kseg_history
+	SELECT 1, i, CASE s WHEN 4 THEN 11 ELSE s END, NULL::integer, timestamptz '2026-01-02' + r * interval '1 day',
+		CASE WHEN r < 40 AND i % 10 < 3 THEN timestamptz '2026-02-10' END
+	FROM generate_series(1, 3000) AS i, LATERAL (SELECT 1 + i % 4 AS s, i % 39 AS r) AS v
+	UNION ALL
+	SELECT 1, i, 1 + i % 3, NULL, timestamptz '2026-02-10', NULL FROM generate_series(1, 3000) AS i
+	WHERE i % 10 < 2;
+});
+
 # name => picture, and the marks that its layers should have
 my %pictures = (
 	(map { ($_ => [ "kseg_plot_elbow(e) FROM elbow WHERE name = '$_'", qq{
@@ -98,6 +123,15 @@ my %pictures = (
 		{"k": 3, "inertia": 10, "silhouette": 0.5, "stability": 0.99, "is_knee": true},
 		{"k": 4, "inertia": 9, "silhouette": 0.6, "is_best_silhouette": true},
 		{"k": 5}]'::jsonb)}, q{SELECT '{"inertia": 3, "knee": 1, "silhouette": 3, "stability": 2}'} ],
+	migration => [ q{kseg_plot_migration('</script>''"')},
+		q{SELECT jsonb_build_object('moves', count(*)) FROM kseg_migration('</script>''"')} ],
+	migration_all => [ q{kseg_plot_migration('</script>''"', '-infinity')}, q{SELECT '{"moves": 4}'} ],
+	migration_runs => [ q{kseg_plot_migration(jsonb_agg(m)) FROM kseg_migration('</script>''"', 10, 20) AS m},
+		q{SELECT jsonb_build_object('moves', count(*)) FROM kseg_migration('</script>''"', 10, 20)} ],
+	migration_nothing => [ q{kseg_plot_migration('no runs')}, q{SELECT '{"moves": 0}'} ],
+	history => [ q{kseg_plot_sizes('</script>''"')}, q{SELECT '{"sizes": 155}'} ],
+	history_short => [ q{kseg_plot_sizes('</script>''"', '2026-02-10')}, q{SELECT '{"sizes": 4}'} ],
+	history_nothing => [ q{kseg_plot_sizes('no runs')}, q{SELECT '{"sizes": 0}'} ],
 	nothing => [ q{kseg_plot_elbow('[]'::jsonb)}, q{SELECT '{}'} ],
 	nobody => [ q{kseg_plot_profile('[]'::jsonb)}, q{SELECT '{"profile": 0}'} ],
 	no_rows => [ qq{kseg_plot_scatter(model, \$q\$$customers WHERE false\$q\$, 'customer_id')
