@@ -10,9 +10,10 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
 BEGIN ATOMIC
 	WITH m AS MATERIALIZED (
 		SELECT from_segment, to_segment, customers, share,
-			coalesce(format('%s: %s', from_segment, from_label), 'new')
-				AS "from",
-			coalesce(format('%s: %s', to_segment, to_label), 'gone') AS "to",
+			CASE WHEN from_segment IS NULL THEN 'new'
+				ELSE format('%s: %s', from_segment, from_label) END AS "from",
+			CASE WHEN to_segment IS NULL THEN 'gone'
+				ELSE format('%s: %s', to_segment, to_label) END AS "to",
 			CASE WHEN from_segment IS NULL THEN 'new'
 				WHEN to_segment IS NULL THEN 'gone'
 				WHEN from_segment = to_segment THEN 'stayed'
@@ -41,13 +42,14 @@ BEGIN ATOMIC
 				AS columns
 	)
 	SELECT kseg_plot_spec('Who moved to another segment', ARRAY[
-			format('%s of %s customers moved', to_char(moved,
-				'FM999,999,999,999'), to_char(before, 'FM999,999,999,999')) ||
-				coalesce(' (' || round(100 * moved / nullif(before, 0), 1) ||
-					'%)', '') ||
-				format('; %s are new, %s are gone.',
+			CASE WHEN before = 0 THEN format('All %s customers are new.',
+					to_char(new, 'FM999,999,999,999'))
+				ELSE format('%s of %s customers moved (%s%%); %s are new, '
+					'%s are gone.', to_char(moved, 'FM999,999,999,999'),
+					to_char(before, 'FM999,999,999,999'),
+					round(100 * moved / before, 1),
 					to_char(new, 'FM999,999,999,999'),
-					to_char(gone, 'FM999,999,999,999'))],
+					to_char(gone, 'FM999,999,999,999')) END],
 		(SELECT jsonb_agg(to_jsonb(m) || jsonb_build_object('shown',
 				kseg_plot_number(customers::double precision))
 				ORDER BY from_segment NULLS LAST, to_segment NULLS LAST)
@@ -81,10 +83,12 @@ BEGIN ATOMIC
 					'encoding', jsonb_build_object('color', '{
 						"condition": {"value": "#eeeeee", "test":
 							"datum.fate === \"stayed\" || datum.fate === \"new\""},
-						"field": "share", "type": "quantitative",
-						"legend": {"title": ["of those who", "were there"],
-							"format": ".2~%", "tickCount": 4}}' ||
-						jsonb_build_object('scale', jsonb_build_object(
+						"field": "share", "type": "quantitative"}' ||
+						jsonb_build_object('legend', CASE
+							WHEN moved + gone > 0 THEN '{
+								"title": ["of those who", "were there"],
+								"format": ".2~%", "tickCount": 4}'::jsonb END,
+							'scale', jsonb_build_object(
 							'range', '["#eaf3fb", "#6baed6"]'::jsonb,
 							'domain', jsonb_build_array(0, most))))),
 				'{"mark": {"type": "text", "baseline": "middle"},
@@ -135,7 +139,7 @@ BEGIN ATOMIC
 				coalesce(max(at), now()) AS last_at,
 				CASE WHEN min(at) < max(at) THEN interval '0'
 					ELSE interval '12 hours' END AS room,
-				coalesce(max(size), 1) AS most
+				1.05 * coalesce(max(size), 1) AS most
 			FROM z) AS z
 	),
 	s AS (SELECT DISTINCT segment, z.name FROM z),
@@ -145,8 +149,11 @@ BEGIN ATOMIC
 		FROM s
 	)
 	SELECT kseg_plot_spec('How large the segments were', ARRAY[
-			CASE WHEN id IS NOT NULL THEN format('After each of %s runs.',
-				(SELECT count(DISTINCT run) FROM z)) END],
+			CASE (SELECT count(DISTINCT run) FROM z)
+				WHEN 0 THEN 'There is no run.'
+				WHEN 1 THEN 'After a single run.'
+				ELSE format('After each of %s runs.',
+					(SELECT count(DISTINCT run) FROM z)) END],
 		(SELECT jsonb_agg(to_jsonb(z) ORDER BY run, segment) FROM z),
 		jsonb_build_object(
 			'width', 520, 'height', 300,
@@ -188,7 +195,9 @@ BEGIN ATOMIC
 	FROM f, looks, kseg_migration_check(kseg_plot_sizes.name,
 		(SELECT s.id FROM kseg_segmentations AS s
 			WHERE s.name = kseg_plot_sizes.name),
-		NULL, '-infinity', NULL, 'infinity') AS id;
+		NULL, '-infinity', NULL, 'infinity') AS id
+	-- or the check would be left out
+	WHERE id IS NOT NULL;
 END;
 
 COMMENT ON FUNCTION kseg_plot_sizes(text, timestamp with time zone) IS
