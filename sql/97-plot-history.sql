@@ -42,7 +42,8 @@ BEGIN ATOMIC
 				AS columns
 	)
 	SELECT kseg_plot_spec('Who moved to another segment', ARRAY[
-			CASE WHEN before = 0 THEN format('All %s customers are new.',
+			CASE WHEN before + new = 0 THEN 'There are no customers.'
+				WHEN before = 0 THEN format('All %s customers are new.',
 					to_char(new, 'FM999,999,999,999'))
 				ELSE format('%s of %s customers moved (%s%%); %s are new, '
 					'%s are gone.', to_char(moved, 'FM999,999,999,999'),

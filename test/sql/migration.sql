@@ -142,6 +142,20 @@ SELECT count(*) FROM migration_id, kseg_migration_between(id, '2026-01-10', 'inf
 SELECT count(*) FROM kseg_history;
 SELECT kseg_migration_check('customers', 7, NULL, '2026-01-01', NULL, '2026-01-01');
 SELECT kseg_migration_check('customers', 7, NULL, '2026-01-01', NULL, NULL);
+
+-- ---- pictures; that they can be drawn is tested in test/t/006_plots.pl ----
+
+SELECT kseg_plot_migration('customers');
+SELECT kseg_plot_sizes('customers');
+SET ROLE regress_reader;
+SELECT kseg_plot_migration(NULL::text);
+SELECT kseg_plot_sizes(NULL::text);
+SELECT p #>> '{title,subtitle,0}' AS subtitle, json_array_length(p #> '{data,values}') AS rows,
+	p #> '{encoding,y,scale,domain}' AS "from", p::text ~ '<|NaN|Infinity' AS is_odd
+FROM (SELECT kseg_plot_migration('It''s "new"', '2026-01-29 12:00') AS p
+	UNION ALL SELECT kseg_plot_migration('It''s "new"', '-infinity')
+	UNION ALL SELECT kseg_plot_migration('empty')) AS v;
+SELECT p #>> '{title,subtitle,0}' AS subtitle FROM kseg_plot_sizes('customers') AS p;
 RESET ROLE;
 
 -- names are looked up when the extension is made
