@@ -128,7 +128,7 @@ foreach my $file (@files)
 }
 
 # The reference leaves nothing out: functions, their arguments and columns,
-# options, settings.
+# options, settings, tables and views and their columns.
 my $reference = slurp_file('docs/reference.md');
 my $public = q{
 	FROM pg_proc AS p
@@ -145,7 +145,12 @@ foreach my $name (split /\n/, $node->safe_psql('postgres', qq{
 	WHERE kseg_options() IS NOT NULL AND name LIKE 'kseg.%'
 	UNION SELECT format('| `%s` |', unnest(proargnames))
 	$public AND proname = 'kseg_options'
-	UNION SELECT unnest(proargnames) $public ORDER BY 1}))
+	UNION SELECT unnest(proargnames) $public
+	UNION SELECT relname FROM pg_class
+	WHERE relname LIKE 'kseg%' AND relkind IN ('r', 'v')
+	UNION SELECT attname FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid
+	WHERE relname LIKE 'kseg%' AND relkind IN ('r', 'v') AND attnum > 0
+	ORDER BY 1}))
 {
 	like($reference, qr/(?<![a-z_])\Q$name\E(?![a-z_])/,
 		"the reference tells of $name");
