@@ -124,7 +124,7 @@ SELECT x, kseg_plot_number(x) FROM unnest('{0, 1, -12.345, 999.6, 9999, 10000, 1
 
 -- ---- nulls, mistakes, and nothing is written ----
 
-SELECT kseg_plot_elbow(NULL::jsonb) IS NULL AS elbow, kseg_plot_sizes(NULL) IS NULL AS sizes,
+SELECT kseg_plot_elbow(NULL::jsonb) IS NULL AS elbow, kseg_plot_sizes(NULL::kseg_model) IS NULL AS sizes,
 	kseg_plot_profile(NULL::kseg_model) IS NULL AS profile, kseg_plot_profile(NULL::jsonb) IS NULL AS rows,
 	kseg_svg_elbow(NULL::jsonb) IS NULL AS svg_elbow, kseg_svg_profile(NULL::kseg_model) IS NULL AS svg_profile;
 
