@@ -1,5 +1,5 @@
--- The tour: customers, how many segments, the fit, what the segments are, the
--- write-back, a prediction.  Run by run.sh.
+-- The tour but for its end: customers, how many segments, the fit, what the
+-- segments are, the write-back, a prediction.  Run by run.sh.
 
 \set ON_ERROR_STOP on
 \pset pager off
@@ -130,8 +130,3 @@ SELECT kseg_predict(model, 29, 88000, 85) AS segment FROM models;
 SELECT score.* FROM models, kseg_score(model, 29, 88000, 85) AS score;
 \set ECHO none
 
-\echo 'That was the tour.  README.md tells how to install kseg, docs/guide.md is an'
-\echo 'analyst''s first hour.  To try things on these customers yourself:'
-\echo
-\echo '    test/server.sh test/demo/run.sh psql'
-\echo

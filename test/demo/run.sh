@@ -29,12 +29,21 @@ page()
 psql -X -q -f demo.sql || exit 1
 if [ "${1:-}" = psql ]
 then
+	psql -X -q -f nights.sql || exit 1
 	psql
-elif { true >&3; } 2>/dev/null
+	exit
+fi
+directory=
+if { true >&3; } 2>/dev/null
 then
+	# the customers as they are by day; the nights change them
 	directory=$(mktemp -d) &&
-		psql -X -q -v directory="$directory" -f pictures.sql &&
-		page "$directory" >&3 || exit 1
+		psql -X -q -v directory="$directory" -f pictures.sql || exit 1
+fi
+psql -X -q -f nights.sql || exit 1
+if [ -n "$directory" ]
+then
+	page "$directory" >&3 || exit 1
 	rm -r "$directory"
 	echo "The segments in pictures, to be opened in a browser:"
 	echo
