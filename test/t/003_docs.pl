@@ -15,7 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @files = ('README.md', 'docs/guide.md', 'docs/reference.md');
+my @files = ('README.md', 'docs/guide.md', 'docs/scheduling.md',
+	'docs/reference.md');
 
 # what separates the blocks' outputs
 my $mark = '=== end of block ===';
