@@ -64,22 +64,16 @@ BEGIN ATOMIC
 					END) AS m
 		GROUP BY 1, 2
 	)
-	SELECT m.from_segment, coalesce(from_l.label, from_n.name), m.to_segment,
-		coalesce(to_l.label, to_n.name), m.customers,
+	SELECT m.from_segment, from_n.label, m.to_segment,
+		to_n.label, m.customers,
 		CASE WHEN m.from_segment IS NOT NULL THEN m.customers /
 			sum(m.customers::double precision)
 				OVER (PARTITION BY m.from_segment) END
 	FROM moves AS m
-		LEFT JOIN kseg_labels AS from_l
-			ON from_l.segmentation = kseg_migration_between.segmentation AND
-				from_l.segment = m.from_segment
-		LEFT JOIN kseg_names AS from_n
+		LEFT JOIN kseg_shown_labels AS from_n
 			ON from_n.segmentation = kseg_migration_between.segmentation AND
 				from_n.segment = m.from_segment
-		LEFT JOIN kseg_labels AS to_l
-			ON to_l.segmentation = kseg_migration_between.segmentation AND
-				to_l.segment = m.to_segment
-		LEFT JOIN kseg_names AS to_n
+		LEFT JOIN kseg_shown_labels AS to_n
 			ON to_n.segmentation = kseg_migration_between.segmentation AND
 				to_n.segment = m.to_segment
 	ORDER BY m.from_segment NULLS LAST, m.to_segment NULLS LAST;

@@ -5,22 +5,15 @@
 -- since a view reads them as whoever asks.
 
 CREATE VIEW kseg_current WITH (security_invoker = true) AS
-	SELECT s.name AS segmentation, h.key, h.segment,
-		coalesce(l.label, n.name) AS label,
-		h.valid_from AS segment_since,
-		h.previous AS previous_segment,
-		coalesce(previous_l.label, previous_n.name) AS previous_label
+	SELECT s.name AS segmentation, h.key, h.segment, n.label,
+		h.valid_from AS segment_since, h.previous AS previous_segment,
+		previous_n.label AS previous_label
 	FROM kseg_segmentations AS s
 		JOIN kseg_history AS h
 			ON h.segmentation = s.id AND h.valid_to IS NULL
-		LEFT JOIN kseg_labels AS l
-			ON l.segmentation = s.id AND l.segment = h.segment
-		LEFT JOIN kseg_names AS n
+		LEFT JOIN kseg_shown_labels AS n
 			ON n.segmentation = s.id AND n.segment = h.segment
-		LEFT JOIN kseg_labels AS previous_l
-			ON previous_l.segmentation = s.id AND
-				previous_l.segment = h.previous
-		LEFT JOIN kseg_names AS previous_n
+		LEFT JOIN kseg_shown_labels AS previous_n
 			ON previous_n.segmentation = s.id AND
 				previous_n.segment = h.previous;
 
@@ -43,13 +36,11 @@ COMMENT ON COLUMN kseg_current.previous_label IS
 
 CREATE VIEW kseg_segment_sizes WITH (security_invoker = true) AS
 	SELECT s.name AS segmentation, r.id AS run_id, r.started AS at, r.version,
-		z.segment, coalesce(l.label, n.name) AS label, z.size, z.share
+		z.segment, n.label, z.size, z.share
 	FROM kseg_segmentations AS s
 		JOIN kseg_runs AS r ON r.segmentation = s.id
 		JOIN kseg_sizes AS z ON z.run = r.id
-		LEFT JOIN kseg_labels AS l
-			ON l.segmentation = s.id AND l.segment = z.segment
-		LEFT JOIN kseg_names AS n
+		LEFT JOIN kseg_shown_labels AS n
 			ON n.segmentation = s.id AND n.segment = z.segment;
 
 COMMENT ON VIEW kseg_segment_sizes IS
