@@ -348,18 +348,16 @@ find_labels(const KsegSegmentation *s, const KmModel *model)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		is_null;
-		int			id = DatumGetInt32(SPI_getbinval(tuple,
-													 SPI_tuptable->tupdesc,
-													 1, &is_null));
+		int			id = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
+													 &is_null));
+		char	   *label = SPI_getvalue(tuple, desc, 2);
 
 		for (int c = 0; c < model->k; c++)
 		{
 			if (kseg_segment_id(model, c) == id)
-				labels[c] = MemoryContextStrdup(caller,
-												SPI_getvalue(tuple,
-															 SPI_tuptable->tupdesc,
-															 2));
+				labels[c] = MemoryContextStrdup(caller, label);
 		}
 	}
 	SPI_finish();

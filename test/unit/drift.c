@@ -1,7 +1,7 @@
 /*
  * drift.c
- *		Bins of a fit and what later rows are measured by: nothing where nothing
- *		changed, a plain computation where something did, any order of rows,
+ *		Bins of a fit and what later rows are measured by: nothing where
+ *		nothing changed, a plain computation where something did, any order of rows,
  *		memory refused, polls stopped.
  */
 #include "../../src/core/bins.c"
