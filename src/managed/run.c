@@ -78,7 +78,7 @@ drift_reason(const KsegSegmentation *s, const Findings *findings,
 					  "customers are farther from their centroids: %.2f times as at the fit, above %.2f",
 					  drift->inertia_ratio, limits->inertia);
 	if (age > limits->age)
-		kseg_add_note(&text, "the model is %.3g days old",
+		kseg_add_note(&text, "the model is %.1f days old",
 					  age / SECS_PER_DAY);
 	return text.len > 0 ? text.data : NULL;
 }
