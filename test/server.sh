@@ -157,20 +157,20 @@ export PG_CONFIG=$root$bindir/pg_config
 # ---- the source tree, and who may use all this ----
 
 mkdir "$work/kseg" "$work/tmp"
-modules=test/plots/node_modules
 tar -C "$source" --exclude=./.git --exclude=./tmp_check \
-	--exclude="./$modules" -cf - . | tar -C "$work/kseg" -xf - || exit 1
-# The libraries that draw pictures are many files: a link will do, unless the
-# clone is closed to the server's user.
-if [ -d "$source/$modules" ]
-then
-	if as_user ls "$source/$modules/vega" >/dev/null 2>&1
+	--exclude=node_modules -cf - . | tar -C "$work/kseg" -xf - || exit 1
+# Libraries from npm are many files: links will do, unless the clone is closed
+# to the server's user.
+for modules in "$source"/*/*/node_modules
+do
+	[ -d "$modules" ] || continue
+	if as_user ls "$modules/.installed" >/dev/null 2>&1
 	then
-		ln -s "$source/$modules" "$work/kseg/$modules"
+		ln -s "$modules" "$work/kseg/${modules#"$source"/}"
 	else
-		cp -r "$source/$modules" "$work/kseg/$modules"
+		cp -r "$modules" "$work/kseg/${modules#"$source"/}"
 	fi
-fi
+done
 # Real data that some tests use when a developer has them beside the source.
 if [ -d "$source/../shared/data" ]
 then

@@ -8,9 +8,11 @@
 # once.
 #
 # What draws pictures is wanted, not needed: Node.js with the libraries that
-# test/plots/package-lock.json names, from npm, and for tests Chromium.  So is
-# pg_cron, for tests, and what benchmarks compare with.  Where it cannot be had,
-# the tour, the tests and the benchmark go on without it, and say so.
+# test/plots/package-lock.json names, from npm, and for tests Chromium.  So are,
+# for tests, pg_cron and the drivers that BI tools use (node-postgres by
+# test/drivers/package-lock.json), and what benchmarks compare with.  Where it
+# cannot be had, the tour, the tests and the benchmark go on without it, and
+# say so.
 #
 # Servers that are there stay as they are: only missing packages are named to
 # apt, and the packages' scripts may neither make a cluster nor start, stop or
@@ -74,13 +76,6 @@ has_prove()
 	command -v prove >/dev/null && perl -MIPC::Run -MTest::More -e 1 2>/dev/null
 }
 
-has_sklearn()
-{
-	/usr/bin/python3 -c '
-import importlib.util, sys
-sys.exit(importlib.util.find_spec("sklearn") is None)' 2>/dev/null
-}
-
 has_node()
 {
 	command -v npm >/dev/null && node -e '
@@ -115,11 +110,19 @@ cron_package()
 	fi
 }
 
-has_psycopg2()
+# a module of Debian's Python
+has_python_module()
 {
 	/usr/bin/python3 -c '
 import importlib.util, sys
-sys.exit(importlib.util.find_spec("psycopg2") is None)' 2>/dev/null
+sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$1" 2>/dev/null
+}
+
+# javac is a JDK's, or that of ecj, which makes do with the runtime: half the
+# size
+has_java()
+{
+	command -v java >/dev/null && command -v javac >/dev/null
 }
 
 # a BLAS that does scikit-learn justice
@@ -131,7 +134,7 @@ has_openblas()
 # The lock file that was installed is kept beside what it names.
 has_modules()
 {
-	cmp -s test/plots/package-lock.json test/plots/node_modules/.installed
+	cmp -s "$1/package-lock.json" "$1/node_modules/.installed"
 }
 
 # The version to install: what pg_config stands for, else that of a server
@@ -170,28 +173,33 @@ if [ "$goal" = test ]
 then
 	has_compiler && ! has_sanitizers && packages+=(gcc libc6-dev)
 	has_prove || packages+=(perl libipc-run-perl)
-	if compgen -G 'test/sklearn/*.py' >/dev/null && ! has_sklearn
+	if compgen -G 'test/sklearn/*.py' >/dev/null && ! has_python_module sklearn
 	then
 		packages+=(python3 python3-sklearn)
 	fi
 fi
 wanted=()
-draws=
+modules=()
 case $goal in
-	demo | test) draws=yes ;;
+	demo) modules=(test/plots) ;;
+	test) modules=(test/plots test/drivers) ;;
 	bench)
-		has_sklearn || wanted+=(python3 python3-sklearn)
+		has_python_module sklearn || wanted+=(python3 python3-sklearn)
 		has_openblas || wanted+=(libopenblas0-pthread)
-		has_psycopg2 || wanted+=(python3-psycopg2)
+		has_python_module psycopg2 || wanted+=(python3-psycopg2)
 		;;
 esac
 # of a server that is still to come: see install_packages
 [ "$goal" != test ] || [ -n "$needs_server" ] || has_cron ||
 	wanted+=($(cron_package))
-if [ -n "$draws" ]
+[ ${#modules[@]} = 0 ] || has_node || wanted+=(nodejs npm)
+if [ "$goal" = test ]
 then
-	has_node || wanted+=(nodejs npm)
-	[ "$goal" != test ] || has_browser || wanted+=(chromium)
+	has_browser || wanted+=(chromium)
+	has_python_module psycopg2 || wanted+=(python3-psycopg2)
+	has_python_module sqlalchemy || wanted+=(python3-sqlalchemy)
+	has_java || wanted+=(ecj)
+	[ -e /usr/share/java/postgresql.jar ] || wanted+=(libpostgresql-jdbc-java)
 fi
 
 # ---- installing it ----
@@ -303,25 +311,27 @@ install_packages()
 # What root installs in somebody's clone is handed to its owner.
 install_modules()
 {
-	echo "Installing from npm the libraries that draw pictures."
-	if (cd test/plots && timeout -k 10 300 npm ci --cache="$scratch/npm" \
+	local directory=$1
+
+	echo "Installing from npm the libraries of $directory."
+	if (cd "$directory" && timeout -k 10 300 npm ci --cache="$scratch/npm" \
 		--fetch-retries=1 --fetch-timeout=30000 </dev/null \
 		>>"$scratch/log" 2>&1)
 	then
-		cp test/plots/package-lock.json test/plots/node_modules/.installed
+		cp "$directory/package-lock.json" "$directory/node_modules/.installed"
 	else
 		tail -n 5 "$scratch/log"
 		echo "npm could not install them; going on without"
 	fi
-	[ "$(id -u)" != 0 ] || [ ! -d test/plots/node_modules ] ||
-		chown -R --reference=Makefile test/plots/node_modules
+	[ "$(id -u)" != 0 ] || [ ! -d "$directory/node_modules" ] ||
+		chown -R --reference=Makefile "$directory/node_modules"
 }
 
 if [ -n "$needs_server" ] || [ ${#packages[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ]
 then
 	install_packages
 fi
-if [ -n "$draws" ] && has_node && ! has_modules
-then
-	install_modules
-fi
+for directory in "${modules[@]}"
+do
+	! has_node || has_modules "$directory" || install_modules "$directory"
+done
