@@ -117,6 +117,35 @@ UNION ALL SELECT view || '.' || name FROM view_columns WHERE coalesce(col_descri
 SELECT table_name FROM information_schema.views JOIN views ON name = table_name
 WHERE is_updatable = 'YES' OR is_insertable_into = 'YES';
 
+-- No view shows what JSON cannot hold: neither of the rows above, nor of runs
+-- over customers who are all alike, and then are not.
+CREATE TABLE alike AS SELECT i AS id, 1.0 AS x, 'one' AS word FROM generate_series(1, 30) AS i;
+ALTER TABLE alike OWNER TO regress_keeper;
+SET client_min_messages = warning;
+SET ROLE regress_keeper;
+SELECT segmentation FROM kseg_create('alike', 'SELECT * FROM alike', 'id', 2);
+SELECT action, scored FROM kseg_run('alike');
+UPDATE alike SET x = 1e15 * id WHERE id > 10;
+SELECT action, scored FROM kseg_run('alike', 'score');
+SELECT action, scored FROM kseg_run('alike', 'refit');
+RESET ROLE;
+RESET client_min_messages;
+CREATE FUNCTION not_finite() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	c record;
+	found bigint;
+BEGIN
+	FOR c IN SELECT view, name FROM view_columns WHERE type = 'double precision' ORDER BY view, name LOOP
+		EXECUTE format('SELECT count(*) FROM %I WHERE NOT abs(%I) < ''Infinity''', c.view, c.name) INTO found;
+		IF found > 0 THEN
+			RETURN NEXT format('%s.%s: %s', c.view, c.name, found);
+		END IF;
+	END LOOP;
+END $$;
+SELECT not_finite();
+SELECT count(*) > 0 AS has_drift FROM kseg_run_drift WHERE segmentation = 'alike';
+SELECT kseg_finite(x), x FROM unnest('{NaN,Infinity,-Infinity,NULL,-1.7976931348623157e308,5e-324,0}'::float8[]) AS x;
+
 -- ---- who sees what ----
 
 CREATE TABLE known AS SELECT id, name FROM kseg_segmentations WHERE owner = 'regress_keeper'::regrole;
@@ -131,7 +160,7 @@ BEGIN
 	FOR view IN SELECT name FROM views ORDER BY name <> 'kseg_overview', name LOOP
 		-- the one that knows them by number
 		EXECUTE format('SELECT coalesce(string_agg(DISTINCT name COLLATE "C", '', '' ORDER BY name COLLATE "C"), ''nothing'')
-			FROM %I JOIN known ON segmentation::text IN (id::text, name) WHERE name <> ''fresh''', view) INTO found;
+			FROM %I JOIN known ON segmentation::text IN (id::text, name) WHERE name NOT IN (''fresh'', ''alike'')', view) INTO found;
 		IF usual IS NULL THEN
 			usual := found;
 			RETURN NEXT found;
