@@ -18,9 +18,6 @@
 
 #include "fit.h"
 
-/* rows that cuts come from: a decile of so many is off by 0.3 % of the rows */
-#define CUT_ROWS	10000
-
 /* a share below it is taken for it: one row more must not look like a lot */
 #define LEAST_SHARE	0.0001
 
@@ -360,28 +357,25 @@ make_number_bins(KmFit *fit, KmBins *bins)
 {
 	const KmTable *table = fit->table;
 	bool		cosine = fit->space.cosine;
-	int64_t		nrows = !cosine && table->nrows > CUT_ROWS ? CUT_ROWS :
-		table->nrows;
-	KmDraw		draw;
+	int64_t		nrows = !cosine && table->nrows > KM_SILHOUETTE_ROWS ?
+		KM_SILHOUETTE_ROWS : table->nrows;
+	const KmDraw *draw = NULL;
 	double	   *scratch;
 	Cuts	   *cuts;
 	KmStatus	status = KM_OK;
 
-	memset(&draw, 0, sizeof(draw));
 	scratch = km_alloc(fit->host, (size_t) nrows, sizeof(double));
 	cuts = km_alloc(fit->host, table->nnum, sizeof(Cuts));
 	if (scratch == NULL || cuts == NULL)
 		status = KM_NO_MEMORY;
 	if (status == KM_OK && !cosine)
-		status = km_draw_create(table, &fit->space, CUT_ROWS, &fit->poll,
-								&draw);
+		status = km_fit_draw(fit, &draw);
 	if (status == KM_OK)
-		status = cut_numbers(fit, cosine ? NULL : &draw, scratch, cuts, bins);
+		status = cut_numbers(fit, draw, scratch, cuts, bins);
 	if (status == KM_OK)
 		status = count_numbers(fit, cuts, bins);
 	if (status == KM_OK)
 		count_missing(fit, cuts, bins);
-	km_draw_clear(&draw);
 	km_free(fit->host, cuts);
 	km_free(fit->host, scratch);
 	return status;

@@ -25,8 +25,7 @@ km_evidence_create(KmFit *fit, KmSolution *const *solutions, int n,
 	evidence->fit = fit;
 	evidence->solutions = solutions;
 	evidence->n = n;
-	status = km_draw_create(fit->table, &fit->space, KM_SILHOUETTE_ROWS,
-							&fit->poll, &evidence->draw);
+	status = km_fit_draw(fit, &evidence->draw);
 	if (status != KM_OK)
 	{
 		km_free(fit->host, evidence);
@@ -41,14 +40,13 @@ km_evidence_free(KmEvidence *evidence)
 {
 	if (evidence == NULL)
 		return;
-	km_draw_clear(&evidence->draw);
 	km_free(evidence->fit->host, evidence);
 }
 
 int64_t
 km_evidence_rows(const KmEvidence *evidence)
 {
-	return evidence->draw.total;
+	return evidence->draw->total;
 }
 
 KmStatus
@@ -57,7 +55,7 @@ km_evidence_labels(const KmEvidence *evidence, const double *centers, int k,
 {
 	KmFit	   *fit = evidence->fit;
 
-	return km_draw_assign(&evidence->draw, &fit->space, &fit->poll,
+	return km_draw_assign(evidence->draw, &fit->space, &fit->poll,
 						  fit->options.simd, centers, k, labels);
 }
 
@@ -67,7 +65,7 @@ measure_together(const KmEvidence *evidence, int first, int n, int *k,
 				 uint16_t **labels, double *silhouettes)
 {
 	KmFit	   *fit = evidence->fit;
-	size_t		rows = (size_t) evidence->draw.table.nrows;
+	size_t		rows = (size_t) evidence->draw->table.nrows;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -80,7 +78,7 @@ measure_together(const KmEvidence *evidence, int first, int n, int *k,
 		KM_TRY(km_evidence_labels(evidence, solution->centers, k[i],
 								  labels[i]));
 	}
-	return km_silhouettes(&evidence->draw, &fit->space, &fit->poll,
+	return km_silhouettes(evidence->draw, &fit->space, &fit->poll,
 						  fit->options.simd, n, k,
 						  (const uint16_t *const *) labels,
 						  silhouettes + first, NULL);

@@ -215,8 +215,21 @@ km_fit_free(KmFit *fit)
 	km_lloyd_free(&fit->lloyd);
 	km_sample_clear(fit->host, &fit->sample);
 	km_space_clear(&fit->space);
+	if (fit->is_drawn)
+		km_draw_clear(&fit->draw);
 	km_rows_free(fit->rows);
 	km_free(fit->host, fit);
+}
+
+KmStatus
+km_fit_draw(KmFit *fit, const KmDraw **draw)
+{
+	if (!fit->is_drawn)
+		KM_TRY(km_draw_create(fit->table, &fit->space, KM_SILHOUETTE_ROWS,
+							  &fit->poll, &fit->draw));
+	fit->is_drawn = true;
+	*draw = &fit->draw;
+	return KM_OK;
 }
 
 int64_t

@@ -62,6 +62,9 @@ struct KmFit
 	int			lloyd_k;		/* that it has room for; 0: none */
 	const KmSolution *in_lloyd; /* whose rows and centers it holds */
 	Node	   *nodes;			/* all solutions, newest first */
+	bool		is_drawn;
+	KmDraw		draw;			/* KM_SILHOUETTE_ROWS of the rows, once
+								 * somebody asked for them */
 };
 
 static inline Node *
@@ -75,7 +78,7 @@ struct KmEvidence
 	KmFit	   *fit;
 	KmSolution *const *solutions;
 	int			n;
-	KmDraw		draw;
+	const KmDraw *draw;			/* the fit's */
 };
 
 /* ---- fit.c ---- */
@@ -83,6 +86,8 @@ struct KmEvidence
 /* what runs need besides scaled rows and their bounds */
 extern KmStatus km_fit_prepare(KmFit *fit);
 
+/* KM_SILHOUETTE_ROWS of the rows, drawn once; the draw is the fit's */
+extern KmStatus km_fit_draw(KmFit *fit, const KmDraw **draw);
 /* make fit->lloyd hold the solution */
 extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 

@@ -269,10 +269,11 @@ extern int64_t km_fit_distinct(const KmFit *fit);
 extern int64_t km_fit_rows(const KmFit *fit);
 
 /*
- * A fit of rows drawn from a fit with equal chances, "want" of them or all,
- * each counting once, scaled as they are: what a small sample says, at the
- * cost of one.  It looks at the features and options of the fit, which has to
- * live as long.  chains: as n_init of KmOptions.
+ * A fit of rows drawn from a fit with equal chances, "want" of them (at most
+ * KM_SILHOUETTE_ROWS) or all, each counting once, scaled as they are: what a
+ * small sample says, at the cost of one.  It looks at the features and
+ * options of the fit, which has to live as long.  chains: as n_init of
+ * KmOptions.
  */
 extern KmStatus km_fit_subset(KmFit *fit, int64_t want, int chains,
 							  KmFit **subset);

@@ -91,7 +91,7 @@ static KmStatus
 sum_weights(Stability *s, const HashIndex *index, KmWide *sums,
 			int64_t *copies)
 {
-	const KmDraw *draw = &s->evidence->draw;
+	const KmDraw *draw = s->evidence->draw;
 	const KmTable *table = s->fit->table;
 
 	for (int b = 0; b < table->nblocks; b++)
@@ -132,12 +132,12 @@ static KmStatus
 find_weights(Stability *s)
 {
 	const KmHost *host = s->fit->host;
-	int64_t		n = s->evidence->draw.table.nrows;
+	int64_t		n = s->evidence->draw->table.nrows;
 	HashIndex	index = {0, NULL};
 	KmWide	   *sums = km_alloc_zero(host, n, sizeof(KmWide));
 	int64_t    *copies = km_alloc_zero(host, n, sizeof(int64_t));
 	KmStatus	status = sums == NULL || copies == NULL ? KM_NO_MEMORY :
-		index_rows(&s->evidence->draw, &index);
+		index_rows(s->evidence->draw, &index);
 	double		largest = 0;
 
 	if (status == KM_OK)
@@ -178,7 +178,7 @@ copies_in_half(const KmDraw *draw, int64_t row, uint64_t stream)
 static KmStatus
 fill_half(Stability *s, uint64_t stream)
 {
-	const KmDraw *draw = &s->evidence->draw;
+	const KmDraw *draw = s->evidence->draw;
 	const KmSpace *space = &s->fit->space;
 	bool		weighted = s->fit->table->weight_slot >= 0;
 	KmSample   *half = &s->half;
@@ -229,7 +229,7 @@ fill_half(Stability *s, uint64_t stream)
 static KmStatus
 compare_labels(Stability *s, int k, double *index)
 {
-	const KmDraw *draw = &s->evidence->draw;
+	const KmDraw *draw = s->evidence->draw;
 	int64_t		n = draw->table.nrows;
 
 	if (k > TABLE_SEGMENTS)
@@ -289,7 +289,7 @@ static KmStatus
 create_stability(const KmEvidence *evidence, Stability *s)
 {
 	const KmHost *host = evidence->fit->host;
-	const KmTable *table = &evidence->draw.table;
+	const KmTable *table = &evidence->draw->table;
 	size_t		n = (size_t) table->nrows;
 	int			most = 1;
 

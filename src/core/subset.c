@@ -27,17 +27,31 @@ add_row(KmRows *rows, const KmTable *from, const double *lane, int64_t copies,
 	return KM_OK;
 }
 
+/*
+ * "want" rows of the draw, or all: every so many, counting copies.  They stand
+ * in the order of their contents' hashes, so any of them are as good.
+ */
 static KmStatus
-copy_draw(const KmDraw *draw, KmRows *rows)
+copy_draw(const KmDraw *draw, int64_t want, KmRows *rows)
 {
 	const KmHost *host = rows->table.host;
 	double	   *values = km_alloc(host, rows->table.nfeatures,
 								  sizeof(double));
 	KmStatus	status = values == NULL ? KM_NO_MEMORY : KM_OK;
+	int64_t		total = draw->total;
+	int64_t		seen = 0;
 
+	if (want > total)
+		want = total;
 	for (int64_t i = 0; i < draw->table.nrows && status == KM_OK; i++)
+	{
+		/* of the first n rows, n * want / total are taken */
+		int64_t		before = seen * want / total;
+
+		seen += draw->multiplicity[i];
 		status = add_row(rows, &draw->table, km_find_row(&draw->table, i),
-						 draw->multiplicity[i], values);
+						 seen * want / total - before, values);
+	}
 	km_free(host, values);
 	return status;
 }
@@ -49,7 +63,7 @@ draw_rows(KmFit *fit, int64_t want, KmRows **rows)
 	int			nfeatures = fit->table->nfeatures;
 	KmKind	   *kinds = km_alloc(fit->host, nfeatures, sizeof(KmKind));
 	KmStatus	status;
-	KmDraw		draw;
+	const KmDraw *draw;
 
 	if (kinds == NULL)
 		return KM_NO_MEMORY;
@@ -60,12 +74,9 @@ draw_rows(KmFit *fit, int64_t want, KmRows **rows)
 	km_free(fit->host, kinds);
 	if (status != KM_OK)
 		return status;
-	status = km_draw_create(fit->table, &fit->space, want, &fit->poll, &draw);
+	status = km_fit_draw(fit, &draw);
 	if (status == KM_OK)
-	{
-		status = copy_draw(&draw, *rows);
-		km_draw_clear(&draw);
-	}
+		status = copy_draw(draw, want, *rows);
 	if (status != KM_OK)
 		km_rows_free(*rows);
 	return status;
