@@ -14,6 +14,9 @@
  *		baseline.c		how the rows of a fit are spread
  *		drift.c			how far later rows are from those; kseg_drift()
  *		run.c			kseg_run(), kseg_rollback(): what is done, and why
+ *		pass.c			where each customer would be by a model
+ *		kept.c			customers kept for a fit and another pass
+ *		refit.c			a new model, and whether it may be published
  *		picture.c		an elbow and a scatter plot of each fit
  *		publish.c		what a run writes
  *		label_segment.c	kseg_label(), and which labels need a review

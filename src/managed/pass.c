@@ -24,9 +24,16 @@ typedef struct PassState
 	KsegPass   *pass;
 	MemoryContext context;
 	double		nearer;			/* 1 - hysteresis */
+	const KmPredictor *predictor;
+
+	/* customers that are read: */
 	KsegScorer *scorer;
+	KsegKept   *kept;			/* NULL: they need not be kept */
 	int			nfeatures;		/* 1 when one float8[] holds all of them */
 	int		   *positions;		/* of the features' columns in the query */
+
+	/* customers that were kept: */
+	int64		next;
 
 	/* the customer being scored */
 	NullableDatum *features;
@@ -36,8 +43,8 @@ typedef struct PassState
 
 /* ---- where the features are ---- */
 
-static bool
-is_key(const KsegSegmentation *s, const char *column)
+bool
+kseg_is_key(const KsegSegmentation *s, const char *column)
 {
 	for (int i = 0; i < s->nkeys; i++)
 	{
@@ -47,15 +54,14 @@ is_key(const KsegSegmentation *s, const char *column)
 	return false;
 }
 
-/* The only column beside the key, when that is a float8[]; or -1. */
-static int
-find_array(const KsegSegmentation *s, const KsegQuery *query)
+int
+kseg_find_array(const KsegSegmentation *s, const KsegQuery *query)
 {
 	int			found = -1;
 
 	for (int i = 0; i < query->ncolumns; i++)
 	{
-		if (is_key(s, query->names[i]))
+		if (kseg_is_key(s, query->names[i]))
 			continue;
 		if (found >= 0)
 			return -1;
@@ -70,7 +76,7 @@ start_pass(void *arg, const KsegQuery *query)
 	PassState  *state = arg;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	const KmModel *model = state->pass->model;
-	int			array = find_array(state->pass->s, query);
+	int			array = kseg_find_array(state->pass->s, query);
 	Oid		   *types = palloc(sizeof(Oid) * model->nfeatures);
 
 	state->nfeatures = array >= 0 ? 1 : model->nfeatures;
@@ -90,8 +96,12 @@ start_pass(void *arg, const KsegQuery *query)
 	state->features = palloc(sizeof(NullableDatum) * state->nfeatures);
 	state->scorer = kseg_scorer_create(model, state->nfeatures, types,
 									   state->context);
+	state->predictor = kseg_scorer_predictor(state->scorer);
 	if (state->pass->drift != NULL)
 		kseg_drift_columns(state->pass->drift, query);
+	if (state->kept != NULL)
+		kseg_kept_start(state->kept, query,
+						kseg_members_key_types(state->pass->members));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -133,7 +143,7 @@ settle(const PassState *state, const KmScore *score, int current)
 		return score->segment;
 	stay = find_segment(model, current);
 	if (stay >= 0 && score->distance >
-		state->nearer * kseg_scorer_distance(state->scorer, stay))
+		state->nearer * km_score_distance(state->predictor, stay))
 		return stay;
 	return score->segment;
 }
@@ -166,19 +176,50 @@ put_change(PassState *state, const KsegMember *member, int segment)
 		pass->changed++;
 }
 
+/* score: NULL when the customer has no segment. */
+static void
+count_member(PassState *state, const KsegMember *member,
+			 const KmScore *score)
+{
+	KsegPass   *pass = state->pass;
+	int			place = -1;		/* in the model */
+	int			segment = 0;
+
+	if (member->in_query && score == NULL)
+		pass->unassigned++;
+	else if (member->in_query && !member->in_target && !pass->s->owns_target)
+		pass->unwritable++;
+	else if (member->in_query)
+		place = settle(state, score, member->segment);
+
+	if (member->segment != 0)
+	{
+		pass->found++;
+		pass->found_hash += kseg_member_hash(member->hash, member->segment);
+	}
+	if (place >= 0)
+	{
+		segment = kseg_segment_id(pass->model, place);
+		pass->scored++;
+		pass->scored_hash += kseg_member_hash(member->hash, segment);
+		pass->sizes[place]++;
+	}
+	if (segment != member->segment)
+		put_change(state, member, segment);
+}
+
+/* A customer that is read. */
 static void
 add_member(void *arg, const KsegMember *member)
 {
 	PassState  *state = arg;
 	KsegPass   *pass = state->pass;
-	int			place = -1;		/* in the model */
-	int			segment = 0;
+	bool		has_segment = false;
+	KmScore		score;
 
 	if (member->in_query)
 	{
 		const double *features;
-		bool		has_segment;
-		KmScore		score;
 
 		for (int f = 0; f < state->nfeatures; f++)
 		{
@@ -195,28 +236,38 @@ add_member(void *arg, const KsegMember *member)
 			kseg_drift_add(pass->drift, features,
 						   has_segment ? &score : NULL);
 		}
-		if (!has_segment)
-			pass->unassigned++;
-		else if (!member->in_target && !pass->s->owns_target)
-			pass->unwritable++;
-		else
-			place = settle(state, &score, member->segment);
 	}
+	count_member(state, member, has_segment ? &score : NULL);
+	if (state->kept != NULL)
+		kseg_kept_add(state->kept, member, has_segment);
+}
 
-	if (member->segment != 0)
+/* Customers that were kept, up to the next that is in the fit. */
+static bool
+pass_by(PassState *state, KsegMember *member)
+{
+	bool		is_fitted;
+
+	while (kseg_kept_get(state->kept, state->next, member, &is_fitted))
 	{
-		pass->found++;
-		pass->found_hash += kseg_member_hash(member->hash, member->segment);
+		state->next++;
+		if (is_fitted)
+			return true;
+		count_member(state, member, NULL);
 	}
-	if (place >= 0)
-	{
-		segment = kseg_segment_id(pass->model, place);
-		pass->scored++;
-		pass->scored_hash += kseg_member_hash(member->hash, segment);
-		pass->sizes[place]++;
-	}
-	if (segment != member->segment)
-		put_change(state, member, segment);
+	return false;
+}
+
+/* A customer of the fit, in whose order they were kept. */
+static void
+add_fitted(void *arg, const KmScore *score)
+{
+	PassState  *state = arg;
+	KsegMember	member;
+
+	if (!pass_by(state, &member))
+		elog(ERROR, "more customers were fitted than kept");
+	count_member(state, &member, score);
 }
 
 /* ---- the pass ---- */
@@ -241,26 +292,62 @@ make_change(const KsegPass *pass)
 	return desc;
 }
 
-KsegPass *
-kseg_pass_run(const KsegSegmentation *s, const KmModel *model, int version)
+static KsegPass *
+begin_pass(const KsegSegmentation *s, const KmModel *model,
+		   KsegMembers *members, PassState *state)
 {
 	KsegPass   *pass = palloc0(sizeof(KsegPass));
-	PassState	state = {0};
 
 	pass->s = s;
 	pass->model = model;
-	pass->members = kseg_members_create(s);
-	if (version > 0)
-		pass->drift = kseg_drift_create(s, model, version);
+	pass->members = members;
 	pass->sizes = palloc0(sizeof(int64) * model->k);
 	pass->changes = tuplestore_begin_heap(false, false, work_mem);
 	pass->change = make_change(pass);
 
-	state.pass = pass;
-	state.context = CurrentMemoryContext;
-	state.nearer = 1 - s->hysteresis;
-	state.values = palloc(sizeof(Datum) * pass->change->natts);
-	state.nulls = palloc0(sizeof(bool) * pass->change->natts);
+	state->pass = pass;
+	state->context = CurrentMemoryContext;
+	state->nearer = 1 - s->hysteresis;
+	state->values = palloc(sizeof(Datum) * pass->change->natts);
+	state->nulls = palloc0(sizeof(bool) * pass->change->natts);
+	return pass;
+}
+
+KsegPass *
+kseg_pass_run(const KsegSegmentation *s, const KmModel *model, int version,
+			  KsegKept *kept)
+{
+	PassState	state = {0};
+	KsegPass   *pass = begin_pass(s, model, kseg_members_create(s), &state);
+
+	if (version > 0)
+		pass->drift = kseg_drift_create(s, model, version);
+	state.kept = kept;
 	kseg_members_run(pass->members, start_pass, add_member, &state);
+	return pass;
+}
+
+/*
+ * A text key becomes text in the context that is reset for rows that are
+ * read; here nothing is left behind by a customer who stays.
+ */
+KsegPass *
+kseg_pass_again(const KsegPass *before, const KmModel *model, KsegKept *kept)
+{
+	PassState	state = {0};
+	KsegPass   *pass = begin_pass(before->s, model, before->members, &state);
+	KmPredictor *predictor;
+	KsegMember	member;
+
+	kseg_check(km_predictor_create(kseg_host(CurrentMemoryContext), model,
+								   &predictor));
+	km_predictor_simd(predictor, (KmSimd) kseg_simd);
+	state.predictor = predictor;
+	state.kept = kept;
+	kseg_check(km_fit_score(kseg_ingest_begin(kseg_kept_ingest(kept)),
+							predictor, add_fitted, &state));
+	if (pass_by(&state, &member))
+		elog(ERROR, "more customers were kept than fitted");
+	km_predictor_free(predictor);
 	return pass;
 }

@@ -15,11 +15,9 @@
 
 #include "run.h"
 
-#define PICTURE_ROWS	5000
-/* points that a scatter plot shows before they cover each other */
-#define PICTURE_POINTS	2000
+#define PICTURE_ROWS	2000
 /* chains for each k: the default search goes on until it is sure */
-#define PICTURE_CHAINS	3
+#define PICTURE_CHAINS	2
 /* the elbow goes as far as kseg_elbow()'s, and beyond the k in use */
 #define PICTURE_K		10
 
@@ -58,10 +56,7 @@ place_rows(const KmFit *fit, const KmModel *model)
 	return placed;
 }
 
-/*
- * Every so many rows of the subset, whose order is that of hashes.  Without
- * axes (too many columns) there is no plot.
- */
+/* Without axes (too many columns) there is no plot. */
 static void
 make_points(KsegPicture *picture, const KmPlaced *placed,
 			const KmModel *model)
@@ -69,26 +64,25 @@ make_points(KsegPicture *picture, const KmPlaced *placed,
 	int			width;
 	KmPca	   *pca;
 	int			rows = (int) km_placed_rows(placed);
-	int			step = rows / PICTURE_POINTS + 1;
 	KmStatus	status = km_placed_pca(placed, 2, (Size) kseg_work_mem * 1024,
 									   &width, &pca);
 
 	if (status == KM_TOO_WIDE || status == KM_OVER_LIMIT)
 		return;
 	kseg_check(status);
-	picture->segments = palloc(sizeof(int) * (rows / step + 1));
-	picture->x = palloc(sizeof(double) * (rows / step + 1));
-	picture->y = palloc(sizeof(double) * (rows / step + 1));
-	for (int i = 0; i < rows; i += step)
+	picture->npoints = rows;
+	picture->segments = palloc(sizeof(int) * Max(rows, 1));
+	picture->x = palloc(sizeof(double) * Max(rows, 1));
+	picture->y = palloc(sizeof(double) * Max(rows, 1));
+	for (int i = 0; i < rows; i++)
 	{
-		int			n = picture->npoints++;
 		double		at[KM_PCA_DIMS];
 
 		km_pca_project(pca, i, at);
-		picture->segments[n] =
+		picture->segments[i] =
 			kseg_segment_id(model, km_placed_segment(placed, i));
-		picture->x[n] = at[0];
-		picture->y[n] = at[1];
+		picture->x[i] = at[0];
+		picture->y[i] = at[1];
 	}
 }
 

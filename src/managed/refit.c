@@ -99,51 +99,73 @@ describe_alignment(const KmModel *model, const KmModel *old)
 
 /* ---- a refit ---- */
 
+/* Whoever does not say how many segments gets as many as before. */
+KsegOptions *
+kseg_refit_options(const KsegSegmentation *s, const KmModel *old)
+{
+	int			k = s->k == 0 && old != NULL ? old->k : s->k;
+	KsegOptions *options = kseg_options_parse(s->options, k, false);
+
+	options->previous = unconstify(KmModel *, old);
+	return options;
+}
+
+/* Fit, give ids, describe; everything in the current context stays. */
+static void
+make_model(const KsegSegmentation *s, const KmModel *old, int k,
+		   KsegIngest *ingest, MemoryContext scratch, KsegRefit *refit)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	bool		is_new = old == NULL;
+	KmModel    *model;
+	Datum		stored;
+
+	if (kseg_ingest_begin(ingest) == NULL)
+		kseg_error_no_rows(s->name);
+	if (old != NULL && !continues(ingest, old))
+	{
+		kseg_ingest_options(ingest)->previous = NULL;
+		is_new = true;
+	}
+	model = kseg_ingest_fit(ingest, k);
+	if (is_new)
+		give_new_ids(model, s->last_id);
+	MemoryContextSwitchTo(caller);
+	stored = kseg_model_datum(model);
+	refit->model = kseg_model_open((struct varlena *)
+								   DatumGetPointer(stored), caller);
+	refit->baseline = kseg_baseline_create(ingest, refit->model);
+	refit->picture = kseg_picture_create(ingest, refit->model);
+	if (!is_new)
+		refit->outcome = describe_alignment(refit->model, old);
+}
+
 KsegRefit *
-kseg_refit(const KsegSegmentation *s, const KmModel *old)
+kseg_refit(const KsegSegmentation *s, const KmModel *old, KsegIngest *ingest)
 {
 	KsegRefit  *refit = palloc0(sizeof(KsegRefit));
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "kseg refit",
 												  ALLOCSET_DEFAULT_SIZES);
 	char	   *query = kseg_features_query(s);
-	bool		is_chosen = s->k == 0;
-	KsegOptions *options;
-	KsegIngest *ingest;
-	KmModel    *model;
-	char	   *choice;
-	int			k = s->k;
+	int			k = 0;
 
-	if (is_chosen && old != NULL)
-		k = old->k;
-	else if (is_chosen)
+	if (s->k == 0 && old == NULL)
 		k = kseg_elbow_choose(query, s->options, &refit->choice);
-
-	MemoryContextSwitchTo(context);
-	options = kseg_options_parse(s->options, k, false);
-	options->previous = unconstify(KmModel *, old);
-	ingest = kseg_ingest_query(context, options, query);
-	if (kseg_ingest_begin(ingest) == NULL)
-		kseg_error_no_rows(s->name);
-	if (old != NULL && !continues(ingest, old))
-		options->previous = NULL;
-	model = kseg_ingest_fit(ingest, k);
-	if (options->previous == NULL)
-		give_new_ids(model, s->last_id);
-
-	MemoryContextSwitchTo(caller);
-	refit->model = kseg_model_open((struct varlena *)
-								   DatumGetPointer(kseg_model_datum(model)),
-								   caller);
-	refit->baseline = kseg_baseline_create(ingest, refit->model);
-	refit->picture = kseg_picture_create(ingest, refit->model);
-	if (options->previous != NULL)
-		refit->outcome = describe_alignment(refit->model, old);
+	if (ingest == NULL)
+	{
+		MemoryContextSwitchTo(context);
+		ingest = kseg_ingest_query(context, kseg_refit_options(s, old),
+								   query);
+		MemoryContextSwitchTo(caller);
+	}
+	make_model(s, old, k, ingest, context, refit);
 	MemoryContextDelete(context);
 
 	/* what the evidence says by now is worth a word, and no more */
-	if (is_chosen && old != NULL)
+	if (s->k == 0 && old != NULL)
 	{
+		char	   *choice;
 		int			proposed = kseg_elbow_choose(query, s->options, &choice);
 
 		if (proposed != refit->model->k)

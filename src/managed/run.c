@@ -49,6 +49,7 @@ typedef struct Findings
 	KsegPass   *before;			/* by the model in use; NULL: not scored */
 	KsegRefit  *refit;			/* NULL: no reason to fit */
 	KsegPass   *after;			/* by the new model */
+	KsegKept   *kept;			/* NULL: customers were not kept */
 	char	   *hold;			/* why not to publish it */
 } Findings;
 
@@ -120,6 +121,21 @@ calm_reason(const KsegRun *run, const Findings *findings)
 
 /* ---- finding out ---- */
 
+/* Fit, and score by the new model. */
+static void
+fit_again(const KsegSegmentation *s, Findings *findings)
+{
+	KsegKept   *kept = findings->kept;
+
+	findings->refit = kseg_refit(s, findings->model, kept == NULL ? NULL :
+								 kseg_kept_ingest(kept));
+	if (kept != NULL && kseg_kept_complete(kept))
+		findings->after = kseg_pass_again(findings->before,
+										  findings->refit->model, kept);
+	else
+		findings->after = kseg_pass_run(s, findings->refit->model, 0, NULL);
+}
+
 /* As the owner, under one snapshot; nothing is written. */
 static void
 find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
@@ -135,7 +151,12 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 	{
 		const KsegDriftSummary *drift;
 
-		findings->before = kseg_pass_run(s, findings->model, s->version);
+		/* drift decides later, and rarely for a fit */
+		if (mode == RUN_REFIT)
+			findings->kept =
+				kseg_kept_create(s, kseg_refit_options(s, findings->model));
+		findings->before = kseg_pass_run(s, findings->model, s->version,
+										 findings->kept);
 		run->drift = findings->before->drift;
 		drift = kseg_drift_summary(run->drift);
 		run->drift_index = Max(drift->psi, drift->share_psi);
@@ -144,8 +165,7 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 	run->reason = refit_reason(s, mode, findings, run->started);
 	if (run->reason != NULL)
 	{
-		findings->refit = kseg_refit(s, findings->model);
-		findings->after = kseg_pass_run(s, findings->refit->model, 0);
+		fit_again(s, findings);
 		/* what the owner asked for by kseg_alter() moves customers */
 		if (findings->before != NULL)
 			findings->hold = kseg_refit_hold(findings->before,
@@ -447,7 +467,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
-	pass = kseg_pass_run(s, model, version);
+	pass = kseg_pass_run(s, model, version, NULL);
 	run.drift = pass->drift;
 	run.drift_index = Max(kseg_drift_summary(pass->drift)->psi,
 						  kseg_drift_summary(pass->drift)->share_psi);

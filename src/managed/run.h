@@ -43,12 +43,42 @@ typedef struct KsegPass
 	int64		nchanges;
 } KsegPass;
 
+typedef struct KsegKept KsegKept;
+
 /*
  * Read and score the customers under the active snapshot, as the owner.
- * version: whose baseline to compare with, 0 for no drift.
+ * version: whose baseline to compare with, 0 for no drift.  kept: to keep
+ * them in; or NULL.
  */
 extern KsegPass *kseg_pass_run(const KsegSegmentation *s,
-							   const KmModel *model, int version);
+							   const KmModel *model, int version,
+							   KsegKept *kept);
+/* The same by another model, without reading them again. */
+extern KsegPass *kseg_pass_again(const KsegPass *before,
+								 const KmModel *model, KsegKept *kept);
+
+/* does the key have the column? */
+extern bool kseg_is_key(const KsegSegmentation *s, const char *column);
+/* the only column beside the key, when that is a float8[]; or -1 */
+extern int	kseg_find_array(const KsegSegmentation *s,
+							const KsegQuery *query);
+
+/* ---- customers kept for a fit (kept.c) ---- */
+
+/* Nothing kept yet, in the current context; a fit with these options. */
+extern KsegKept *kseg_kept_create(const KsegSegmentation *s,
+								  KsegOptions *options);
+extern void kseg_kept_start(KsegKept *kept, const KsegQuery *query,
+							const Oid *key_types);
+extern void kseg_kept_add(KsegKept *kept, const KsegMember *member,
+						  bool has_segment);
+/* the rows to fit */
+extern KsegIngest *kseg_kept_ingest(KsegKept *kept);
+/* Are all customers there, with all that a second pass needs? */
+extern bool kseg_kept_complete(const KsegKept *kept);
+/* customer number i from 0 on; false: there are no more */
+extern bool kseg_kept_get(const KsegKept *kept, int64 i, KsegMember *member,
+						  bool *is_fitted);
 
 /* ---- a new model (refit.c) ---- */
 
@@ -65,9 +95,15 @@ typedef struct KsegRefit
 	int			proposed_k;		/* 0: none */
 } KsegRefit;
 
-/* Fit the customers under the active snapshot, as the owner.  old: NULL for
- * the first fit. */
-extern KsegRefit *kseg_refit(const KsegSegmentation *s, const KmModel *old);
+/* what a segmentation's models are fitted with; old: NULL for the first */
+extern KsegOptions *kseg_refit_options(const KsegSegmentation *s,
+									   const KmModel *old);
+/*
+ * Fit the customers under the active snapshot, as the owner.  old: NULL for
+ * the first fit.  ingest: their rows, or NULL to read them.
+ */
+extern KsegRefit *kseg_refit(const KsegSegmentation *s, const KmModel *old,
+							 KsegIngest *ingest);
 
 /*
  * An elbow and a scatter plot of a fit, from a sample of its rows, for whoever

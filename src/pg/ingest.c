@@ -475,6 +475,12 @@ kseg_ingest_begin(KsegIngest *ingest)
 	return ingest->fit;
 }
 
+KsegOptions *
+kseg_ingest_options(const KsegIngest *ingest)
+{
+	return ingest->options;
+}
+
 KmFeature *
 kseg_ingest_features(KsegIngest *ingest, int *nfeatures)
 {

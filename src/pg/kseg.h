@@ -245,6 +245,8 @@ extern void kseg_ingest_expect(KsegIngest *ingest, int64 rows);
 /* raise if that many rows of that many features exceed kseg.work_mem */
 extern void kseg_check_rows(int64 rows, int nfeatures);
 
+/* as given to kseg_ingest_create() */
+extern KsegOptions *kseg_ingest_options(const KsegIngest *ingest);
 extern int64 kseg_ingest_rows(const KsegIngest *ingest);	/* not skipped */
 extern int64 kseg_ingest_skipped(const KsegIngest *ingest);
 /* of those skipped: how many had no value for a feature */
@@ -374,8 +376,8 @@ extern const double *kseg_scorer_read(KsegScorer *scorer,
 									  const NullableDatum *values,
 									  bool *is_complete);
 extern bool kseg_scorer_score_read(KsegScorer *scorer, KmScore *score);
-/* distance of the row scored last to any segment of the model */
-extern double kseg_scorer_distance(const KsegScorer *scorer, int segment);
+/* what scores; for km_score_distance() of the row scored last */
+extern const KmPredictor *kseg_scorer_predictor(const KsegScorer *scorer);
 /* the segment's id, or 0 for the same case */
 extern int	kseg_scorer_predict(KsegScorer *scorer,
 								const NullableDatum *values);

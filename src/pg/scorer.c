@@ -333,10 +333,10 @@ kseg_scorer_score_read(KsegScorer *scorer, KmScore *score)
 	return score->segment >= 0;
 }
 
-double
-kseg_scorer_distance(const KsegScorer *scorer, int segment)
+const KmPredictor *
+kseg_scorer_predictor(const KsegScorer *scorer)
 {
-	return km_score_distance(scorer->predictor, segment);
+	return scorer->predictor;
 }
 
 /* ---- the cache of a call ---- */
