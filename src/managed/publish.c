@@ -236,7 +236,7 @@ write_changes(const KsegPass *pass, KsegRun *run, MemoryContext context)
 }
 
 /* All customers with a segment, read from the target as its owner. */
-static void
+static Tuplestorestate *
 register_members(const KsegPass *pass)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(2);
@@ -265,6 +265,7 @@ register_members(const KsegPass *pass)
 			 SPI_result_code_string(result));
 	receiver->rDestroy(receiver);
 	register_rows("kseg_members", rows, desc, pass->scored);
+	return rows;
 }
 
 /*
@@ -358,6 +359,7 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	bool		agrees = pass->found == s->members &&
 		pass->found_hash == s->members_hash;
 	KsegCaller	caller;
+	Tuplestorestate *members = NULL;
 	instr_time	started;
 	double		in_target;
 	double		in_history;
@@ -376,7 +378,7 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 		write_target(pass);
 	in_target = kseg_lap(&started);
 	if (!agrees)
-		register_members(pass);
+		members = register_members(pass);
 	kseg_become_caller(&caller);
 
 	if (!agrees)
@@ -389,6 +391,8 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	s->members_hash = pass->scored_hash;
 	update_registry(s);
 	SPI_finish();
+	if (members != NULL)
+		tuplestore_end(members);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: wrote " INT64_FORMAT " changes to the target in %.1f ms, to the history%s in %.1f ms",
 							 pass->nchanges, in_target,
