@@ -8,6 +8,8 @@
 #ifndef CREATE_H
 #define CREATE_H
 
+#include "utils/relcache.h"
+
 #include "managed.h"
 
 /* How the key's columns of the query are compared with the target's. */
@@ -37,6 +39,15 @@ extern void kseg_target_extend(const KsegSegmentation *s);
 extern void kseg_target_check(const KsegSegmentation *s,
 							  const KsegResolved *resolved,
 							  KsegKeyColumns *keys);
+/*
+ * Its parts that can be another's business: whether it is a table whose rows
+ * are all in reach of its indexes; and whether one of these keeps the key
+ * unique, which is in these columns.  equals: its operators.
+ */
+extern void kseg_target_check_kind(Oid relation);
+extern void kseg_target_check_index(Relation target,
+									const KsegSegmentation *s,
+									const AttrNumber *columns, Oid *equals);
 /* public.customers.segment, each quoted when it has to be */
 extern char *kseg_target_place(const KsegSegmentation *s);
 

@@ -212,7 +212,7 @@ typedef struct KsegMember
 								 * type in the query (a user's target only) */
 	uint64		hash;			/* of the key, not of its text */
 	int			segment;		/* in the target; 0: none, negative: what is
-								 * there is no segment */
+								 * there is neither null nor a segment */
 	bool		in_query;
 	bool		in_target;
 	const Datum *values;		/* of the query's columns, when in_query */

@@ -13,8 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/stratnum.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -26,7 +24,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
-#include "utils/typcache.h"
 
 #include "../pg/errors.h"
 #include "members.h"
@@ -137,7 +134,7 @@ reads_target_alone(const KsegMemberTarget *target, const Query *query)
 		entry->relid != target->relation || entry->tablesample != NULL)
 		return false;
 	/* ONLY of a partitioned table is empty */
-	return entry->inh || target->relkind != RELKIND_PARTITIONED_TABLE;
+	return entry->inh || !target->is_partitioned;
 }
 
 /*
@@ -294,28 +291,9 @@ is_integer(Oid type)
 	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
-static bool
-can_become(Oid type, Oid other)
-{
-	return can_coerce_type(1, &type, &other, COERCION_IMPLICIT);
-}
-
-/* Does a btree compare them as they are?  Then one holds all of the other. */
-static bool
-are_related(Oid type, Oid other)
-{
-	Oid			family = lookup_type_cache(type,
-										   TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-
-	return OidIsValid(family) &&
-		OidIsValid(get_opfamily_member(family, type, other,
-									   BTEqualStrategyNumber));
-}
-
 /*
- * The type that two types' keys are compared in: the target's, unless turning
- * the query's keys into it could fail or make two of them one, as an int8
- * into an int4 or a timestamp into a date.
+ * The type that two types' keys are compared in: the target's, unless the
+ * query's are integers that it may not hold.
  */
 static Oid
 choose_type(const Analysed *analysed, int k, Oid type)
@@ -324,20 +302,13 @@ choose_type(const Analysed *analysed, int k, Oid type)
 	Oid			theirs = getBaseType(type);
 	Oid			ours = getBaseType(target->key_types[k]);
 
-	/* a text becomes a name by being cut */
-	if (can_become(theirs, ours) &&
-		(ours != NAMEOID || theirs == NAMEOID))
+	if (can_coerce_type(1, &theirs, &ours, COERCION_IMPLICIT))
 		return target->key_types[k];
-	if (is_integer(ours) && is_integer(theirs))
-	{
-		/* our own table can only hold what fits */
-		return analysed->owns_target ? target->key_types[k] : INT8OID;
-	}
-	if (!analysed->owns_target && are_related(ours, theirs) &&
-		can_become(ours, theirs))
-		return theirs;
-	kseg_error_members_key_type(target->keys[k], type, target->name,
-								target->key_types[k]);
+	if (!is_integer(ours) || !is_integer(theirs))
+		kseg_error_key_types(target->keys[k], type, target->key_types[k],
+							 get_rel_name(target->relation));
+	/* our own table can only hold what fits, so that has to be an error */
+	return analysed->owns_target ? target->key_types[k] : INT8OID;
 }
 
 /* The same to all functions of the other type? */

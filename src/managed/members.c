@@ -157,8 +157,8 @@ kseg_members_key_expression(const KsegMembers *members)
 /* ---- reading ---- */
 
 /*
- * What people wrote into the column is no segment of ours unless it is a
- * positive integer; 0, which may be the column's default, is none at all.
+ * Whatever else than a positive integer people wrote into the column, it is no
+ * segment, and no null either: it has to go.
  */
 static inline int
 read_segment(const KsegMembers *members, Datum value, bool is_null)
@@ -179,7 +179,7 @@ read_segment(const KsegMembers *members, Datum value, bool is_null)
 			segment = DatumGetInt64(value);
 			break;
 	}
-	return segment >= 0 && segment <= PG_INT32_MAX ? (int) segment : -1;
+	return segment > 0 && segment <= PG_INT32_MAX ? (int) segment : -1;
 }
 
 static inline void

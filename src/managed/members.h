@@ -53,7 +53,7 @@ extern char *kseg_member_key_print(KsegMemberKey *key, const Datum *values);
 typedef struct KsegMemberTarget
 {
 	Oid			relation;
-	char		relkind;
+	bool		is_partitioned;
 	const char *name;			/* qualified and quoted */
 	int			nkeys;
 	const char *const *keys;	/* names of the key's columns */
@@ -106,7 +106,7 @@ extern void kseg_member_query_init(KsegMemberQuery *query,
 typedef struct KsegMemberRow
 {
 	uint64		hash;			/* of what is compared */
-	int			segment;		/* in the target; 0: none */
+	int			segment;		/* as of KsegMember */
 	bool		in_target;
 	bool		in_query;
 } KsegMemberRow;

@@ -609,20 +609,7 @@ kseg_error_id_range(const char *column, int id)
 			 errhint("ALTER TABLE ... ALTER COLUMN ... TYPE integer.")));
 }
 
-/* ---- customers of a night, and the target as it is now ---- */
-
-/* Names as SQL has them: shop, "Customer id" */
-static char *
-list_columns(int ncolumns, const char *const *columns)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < ncolumns; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 quote_identifier(columns[i]));
-	return list.data;
-}
+/* ---- customers of a night ---- */
 
 void
 kseg_error_members_no_target(const char *segmentation)
@@ -635,70 +622,12 @@ kseg_error_members_no_target(const char *segmentation)
 }
 
 void
-kseg_error_members_target_kind(const char *relation, char relkind)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("cannot keep segments in \"%s\"", relation),
-			 errdetail_relkind_not_supported(relkind),
-			 errhint("The target must be a table, which may be partitioned.")));
-}
-
-void
-kseg_error_members_children(const char *relation)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot keep segments in \"%s\", which other tables inherit from",
-					relation),
-			 errdetail("Its unique index does not keep their keys apart."),
-			 errhint("Make it a partitioned table, or take a table without child tables.")));
-}
-
-void
-kseg_error_members_key_nullable(const char *relation, const char *column)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("column \"%s\" of relation \"%s\" is part of the key, but may be null",
-					column, relation),
-			 errhint("Use ALTER TABLE ... ALTER COLUMN ... SET NOT NULL, or make the key the table's primary key.")));
-}
-
-void
-kseg_error_members_not_unique(const char *relation, int nkeys,
-							  const char *const *keys)
-{
-	char	   *columns = list_columns(nkeys, keys);
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-			 errmsg("relation %s has no unique index on exactly the key (%s)",
-					relation, columns),
-			 errdetail("Indexes that are partial, deferrable or invalid do not count."),
-			 errhint("CREATE UNIQUE INDEX ON %s (%s), or make these columns the primary key.",
-					 relation, columns)));
-}
-
-void
-kseg_error_members_key_type(const char *key, Oid type, const char *relation,
-							Oid key_type)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("key \"%s\" has type %s in the query, but type %s in %s",
-					key, format_type_be(type), format_type_be(key_type),
-					relation),
-			 errhint("Cast it in the query: %s::%s.", quote_identifier(key),
-					 format_type_be(key_type))));
-}
-
-void
 kseg_error_members_key_null(const char *key)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("key \"%s\" is null in a row of the query", key),
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("column \"%s\" of the key is null in a row of the query",
+					key),
 			 errhint("Leave such rows out with WHERE %s IS NOT NULL.",
 					 quote_identifier(key))));
 }
@@ -707,12 +636,16 @@ void
 kseg_error_members_key_twice(int nkeys, const char *const *keys,
 							 const char *value)
 {
+	const char **columns = palloc(sizeof(char *) * nkeys);
+
+	for (int i = 0; i < nkeys; i++)
+		columns[i] = quote_identifier(keys[i]);
 	ereport(ERROR,
-			(errcode(ERRCODE_CARDINALITY_VIOLATION),
-			 errmsg("key (%s) = %s%s%s comes more than once in the query",
-					list_columns(nkeys, keys), nkeys == 1 ? "(" : "", value,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("key (%s)=%s%s%s comes more than once in the query",
+					join_columns(columns, nkeys), nkeys == 1 ? "(" : "", value,
 					nkeys == 1 ? ")" : ""),
-			 errhint("Group the query by the key, so that each customer is one row.")));
+			 errhint("The query must give one row for each customer: GROUP BY the key.")));
 }
 
 void

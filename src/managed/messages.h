@@ -139,21 +139,9 @@ pg_noreturn extern void kseg_error_segmentation_busy(const char *name);
 /* an id beyond what the segment column's type holds */
 pg_noreturn extern void kseg_error_id_range(const char *column, int id);
 
-/* ---- customers of a night, and the target as it is now ---- */
+/* ---- customers of a night ---- */
 
 pg_noreturn extern void kseg_error_members_no_target(const char *segmentation);
-pg_noreturn extern void kseg_error_members_target_kind(const char *relation,
-													   char relkind);
-pg_noreturn extern void kseg_error_members_children(const char *relation);
-pg_noreturn extern void kseg_error_members_key_nullable(const char *relation,
-														const char *column);
-/* relation: qualified and quoted, here and below */
-pg_noreturn extern void kseg_error_members_not_unique(const char *relation,
-													  int nkeys,
-													  const char *const *keys);
-pg_noreturn extern void kseg_error_members_key_type(const char *key, Oid type,
-													const char *relation,
-													Oid key_type);
 pg_noreturn extern void kseg_error_members_key_null(const char *key);
 /* value: of the whole key */
 pg_noreturn extern void kseg_error_members_key_twice(int nkeys,

@@ -167,9 +167,8 @@ kseg_target_extend(const KsegSegmentation *s)
 	SPI_finish();
 }
 
-/* A table, whose rows are all in reach of its indexes. */
-static void
-check_kind(Oid relation)
+void
+kseg_target_check_kind(Oid relation)
 {
 	char		relkind = get_rel_relkind(relation);
 	char	   *name = get_rel_name(relation);
@@ -304,9 +303,9 @@ is_key_index(Relation target, Relation index, int nkeys,
 	return true;
 }
 
-static void
-find_key_index(Relation target, const KsegSegmentation *s,
-			   const AttrNumber *columns, Oid *equals)
+void
+kseg_target_check_index(Relation target, const KsegSegmentation *s,
+						const AttrNumber *columns, Oid *equals)
 {
 	ListCell   *cell;
 	bool		is_found = false;
@@ -378,7 +377,7 @@ check_key(Relation target, const KsegSegmentation *s,
 								 RelationGetRelationName(target));
 	}
 
-	find_key_index(target, s, columns, keys->equals);
+	kseg_target_check_index(target, s, columns, keys->equals);
 	for (int i = 0; i < s->nkeys; i++)
 	{
 		if (!TupleDescAttr(RelationGetDescr(target),
@@ -394,11 +393,11 @@ kseg_target_check(const KsegSegmentation *s, const KsegResolved *resolved,
 {
 	Relation	target;
 
-	check_kind(s->target);
+	kseg_target_check_kind(s->target);
 	check_privilege(s);
 	target = relation_open(s->target, RowExclusiveLock);
 	/* before there was the lock, it could change */
-	check_kind(s->target);
+	kseg_target_check_kind(s->target);
 	check_segment_column(s, resolved, RelationGetDescr(target));
 	check_triggers(target, s->segment_column);
 	check_key(target, s, resolved, keys);
