@@ -343,3 +343,8 @@ RESET kseg.work_mem;
 
 DROP OWNED BY regress_members;
 DROP ROLE regress_members;
+
+-- nothing stays for other tests
+SELECT count(*) FROM (SELECT name FROM kseg_segmentations ORDER BY id) AS s, kseg_drop(name);
+SET client_min_messages = error;
+DROP SCHEMA members CASCADE;
