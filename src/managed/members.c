@@ -5,8 +5,8 @@
  *		they are none of the query any more.
  *
  * A query over the target alone tells both (the direct path).  Any other meets
- * the target's rows in memory, by key: the executor's FULL JOIN would take
- * longer than all the rest of a night, and not notice a key that comes twice.
+ * the target's rows in memory, by key: the executor's FULL JOIN takes several
+ * times as long, and would not notice a key that comes twice.
  *
  * All that a night reads is read under the active snapshot.
  */
