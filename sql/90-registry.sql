@@ -13,6 +13,7 @@ CREATE TABLE kseg_segmentations (
 	owner regrole NOT NULL,
 	query text NOT NULL,
 	resolved_query text NOT NULL,
+	functions text[] NOT NULL DEFAULT '{}',
 	key text[] NOT NULL,
 	k integer,
 	options jsonb NOT NULL,
@@ -43,6 +44,8 @@ COMMENT ON COLUMN kseg_segmentations.query IS
 	'one row for each customer: the key and the features; as registered';
 COMMENT ON COLUMN kseg_segmentations.resolved_query IS
 	'the query as it runs, all its names with their schemas';
+COMMENT ON COLUMN kseg_segmentations.functions IS
+	'functions outside pg_catalog that the query calls; a run calls no others';
 COMMENT ON COLUMN kseg_segmentations.key IS
 	'columns of the query that identify a customer';
 COMMENT ON COLUMN kseg_segmentations.k IS

@@ -128,6 +128,14 @@ resolve_as_owner(const KsegSegmentation *s, const char *key)
 	return resolved;
 }
 
+static void
+take_query(KsegSegmentation *s, const KsegResolved *resolved)
+{
+	s->resolved = resolved->text;
+	s->nfunctions = resolved->nfunctions;
+	s->functions = resolved->functions;
+}
+
 /* The key of a segmentation is the same in its new query. */
 static void
 find_same_keys(const KsegSegmentation *s, KsegResolved *resolved)
@@ -195,7 +203,7 @@ check_column_is_free(const KsegSegmentation *s)
 static Datum
 text_array(char **texts, int n)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * n);
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 		elements[i] = CStringGetTextDatum(texts[i]);
@@ -204,12 +212,12 @@ text_array(char **texts, int n)
 }
 
 /* What kseg_create() and kseg_alter() set; the rest is for kseg_create(). */
-#define ALTERABLE	9
-#define CREATABLE	15
+#define ALTERABLE	10
+#define CREATABLE	16
 
 static const Oid column_types[CREATABLE] = {
 	TEXTOID, TEXTOID, INT4OID, JSONBOID, JSONBOID, JSONBOID, FLOAT8OID,
-	INTERVALOID, TEXTOID,
+	INTERVALOID, TEXTOID, TEXTARRAYOID,
 	TEXTOID, REGROLEOID, TEXTARRAYOID, REGCLASSOID, NAMEOID, BOOLOID
 };
 
@@ -234,12 +242,13 @@ make_row(const KsegSegmentation *s, Datum *values, char *nulls)
 	values[8] = s->pending == NULL ? (Datum) 0 :
 		CStringGetTextDatum(s->pending);
 	nulls[8] = s->pending == NULL ? 'n' : ' ';
-	values[9] = CStringGetTextDatum(s->name);
-	values[10] = ObjectIdGetDatum(s->owner);
-	values[11] = text_array(s->keys, s->nkeys);
-	values[12] = ObjectIdGetDatum(s->target);
-	values[13] = CStringGetDatum(s->segment_column);
-	values[14] = BoolGetDatum(s->owns_target);
+	values[9] = text_array(s->functions, s->nfunctions);
+	values[10] = CStringGetTextDatum(s->name);
+	values[11] = ObjectIdGetDatum(s->owner);
+	values[12] = text_array(s->keys, s->nkeys);
+	values[13] = ObjectIdGetDatum(s->target);
+	values[14] = CStringGetDatum(s->segment_column);
+	values[15] = BoolGetDatum(s->owns_target);
 	AtEOXact_GUC(true, guc_level);
 }
 
@@ -254,10 +263,11 @@ insert_row(const KsegSegmentation *s)
 	SPI_connect();
 	kseg_registry_execute("INSERT INTO %s.kseg_segmentations"
 						  " (query, resolved_query, k, options, refit_when,"
-						  " hold_when, hysteresis, keep, pending, name, owner,"
-						  " key, target, segment_column, owns_target)"
+						  " hold_when, hysteresis, keep, pending, functions,"
+						  " name, owner, key, target, segment_column,"
+						  " owns_target)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-						  " $11, $12, $13, $14, $15)"
+						  " $11, $12, $13, $14, $15, $16)"
 						  " ON CONFLICT (name) DO NOTHING",
 						  CREATABLE, column_types, values, nulls);
 	inserted = SPI_processed;
@@ -277,9 +287,10 @@ update_row(const KsegSegmentation *s)
 	SPI_connect();
 	kseg_registry_execute("UPDATE %s.kseg_segmentations"
 						  " SET (query, resolved_query, k, options,"
-						  " refit_when, hold_when, hysteresis, keep, pending)"
-						  " = ROW ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-						  " WHERE name = $10",
+						  " refit_when, hold_when, hysteresis, keep, pending,"
+						  " functions)"
+						  " = ROW ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+						  " WHERE name = $11",
 						  ALTERABLE + 1, column_types, values, nulls);
 	SPI_finish();
 }
@@ -364,7 +375,7 @@ kseg_create(PG_FUNCTION_ARGS)
 	check_name_is_free(s.name);
 
 	resolved = resolve_as_owner(&s, key);
-	s.resolved = resolved->text;
+	take_query(&s, resolved);
 	take_keys(&s, resolved);
 
 	s.owns_target = !OidIsValid(s.target);
@@ -463,6 +474,7 @@ kseg_alter(PG_FUNCTION_ARGS)
 		KsegCaller	caller;
 
 		kseg_become_owner(s, &caller);
+		kseg_resolved_check(s);
 		resolved = kseg_resolve(s->resolved, NULL);
 		kseg_become_caller(&caller);
 	}
@@ -473,7 +485,7 @@ kseg_alter(PG_FUNCTION_ARGS)
 		if (strcmp(resolved->text, s->resolved) != 0)
 			add_pending(s, "the query was changed");
 	}
-	s->resolved = resolved->text;
+	take_query(s, resolved);
 	find_same_keys(s, resolved);
 	kseg_target_check(s, resolved, &keys);
 	kseg_survey(s, resolved, options, &keys, &survey);

@@ -89,6 +89,8 @@ typedef struct KsegSegmentation
 	Oid			owner;
 	char	   *query;			/* as registered */
 	char	   *resolved;		/* what runs */
+	int			nfunctions;
+	char	  **functions;		/* that it calls, see KsegResolved */
 	int			nkeys;
 	char	  **keys;			/* columns of the query, and of the target */
 	int			k;				/* 0: the evidence chooses, once */
@@ -187,6 +189,9 @@ extern void kseg_set_for_now(const char *setting, const char *value);
 typedef struct KsegResolved
 {
 	char	   *text;			/* names qualified, no ";" at its end */
+	int			nfunctions;
+	char	  **functions;		/* outside pg_catalog that it calls, with their
+								 * argument types; sorted */
 	KsegQuery	columns;
 	int			nkeys;
 	int		   *keys;			/* positions of the key's columns */
@@ -198,6 +203,12 @@ typedef struct KsegResolved
  * of it ('customer_id', or several: 'shop, customer_id').  NULL key: none.
  */
 extern KsegResolved *kseg_resolve(const char *query, const char *key);
+
+/*
+ * Raise when the resolved query would call other functions than those that
+ * were registered.  Call as the owner, before the query runs.
+ */
+extern void kseg_resolved_check(const KsegSegmentation *s);
 
 /* 'SELECT features FROM (the resolved query)': all columns but the key's */
 extern char *kseg_features_query(const KsegSegmentation *s);

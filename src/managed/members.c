@@ -112,6 +112,7 @@ kseg_members_create(const KsegSegmentation *s)
 	KsegMembers *members = palloc0(sizeof(KsegMembers));
 	KsegMemberTarget *target = &members->target;
 
+	kseg_resolved_check(s);
 	members->context = CurrentMemoryContext;
 	kseg_member_target_open(target, s);
 	kseg_member_query_init(&members->query, target, s->resolved,

@@ -97,6 +97,17 @@ kseg_error_query_differs(void)
 }
 
 void
+kseg_error_query_captured(const char *name, const char *function)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
+			 errmsg("query of segmentation \"%s\" would now call %s", name,
+					function),
+			 errdetail("When it was registered, the name meant another function."),
+			 errhint("Drop that function, or register the query again with kseg_alter().")));
+}
+
+void
 kseg_error_query_repeated(const char *column)
 {
 	ereport(ERROR,
@@ -214,7 +225,7 @@ kseg_error_key_twice(const char **columns, int n, const char *values,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("key (%s)=(%s) comes %s times in the query",
 					join_columns(columns, n), values, times),
-			 errhint("The query must give one row for each customer: GROUP BY the key, or name all of its columns in \"key\".")));
+			 errhint("Give one row for each customer: GROUP BY the key, or add columns to it.")));
 }
 
 void

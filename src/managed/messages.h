@@ -28,6 +28,9 @@ pg_noreturn extern void kseg_error_restricted(const char *function);
 
 pg_noreturn extern void kseg_error_query_temporary(void);
 pg_noreturn extern void kseg_error_query_differs(void);
+/* function: with its schema and argument types */
+pg_noreturn extern void kseg_error_query_captured(const char *name,
+												  const char *function);
 pg_noreturn extern void kseg_error_query_repeated(const char *column);
 pg_noreturn extern void kseg_error_query_no_features(void);
 pg_noreturn extern void kseg_error_key_list(const char *key,

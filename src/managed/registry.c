@@ -195,6 +195,21 @@ get_text(const char *column)
 	return is_null ? NULL : TextDatumGetCString(value);
 }
 
+static char **
+get_texts(const char *column, int *count)
+{
+	ArrayType  *array = DatumGetArrayTypePCopy(get_not_null(column));
+	Datum	   *elements;
+	char	  **texts;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  NULL, count);
+	texts = palloc(sizeof(char *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		texts[i] = TextDatumGetCString(elements[i]);
+	return texts;
+}
+
 static Jsonb *
 get_jsonb(const char *column)
 {
@@ -241,7 +256,8 @@ find_right(int id, Oid owner)
 /* ---- finding a segmentation ---- */
 
 #define COLUMNS \
-	"id, name, owner::oid AS owner, query, resolved_query, key, k, options," \
+	"id, name, owner::oid AS owner, query, resolved_query, functions, key, k," \
+	" options," \
 	" target::oid AS target, segment_column, owns_target, refit_when," \
 	" hold_when, hysteresis, keep, version, last_version, last_id, pending," \
 	" members, members_hash"
@@ -251,7 +267,6 @@ static KsegSegmentation *
 read_segmentation(void)
 {
 	KsegSegmentation *s = palloc0(sizeof(KsegSegmentation));
-	Datum	   *keys;
 	bool		is_null;
 	Datum		keep;
 
@@ -260,11 +275,8 @@ read_segmentation(void)
 	s->owner = DatumGetObjectId(get_not_null("owner"));
 	s->query = get_text("query");
 	s->resolved = get_text("resolved_query");
-	deconstruct_array(DatumGetArrayTypePCopy(get_not_null("key")), TEXTOID,
-					  -1, false, TYPALIGN_INT, &keys, NULL, &s->nkeys);
-	s->keys = palloc(sizeof(char *) * s->nkeys);
-	for (int i = 0; i < s->nkeys; i++)
-		s->keys[i] = TextDatumGetCString(keys[i]);
+	s->functions = get_texts("functions", &s->nfunctions);
+	s->keys = get_texts("key", &s->nkeys);
 	s->k = get_int("k");
 	s->options = get_jsonb("options");
 	s->target = DatumGetObjectId(get_not_null("target"));

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
@@ -20,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/regproc.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -77,6 +79,54 @@ uses_temporary(Node *node, void *context)
 	return expression_tree_walker(node, uses_temporary, context);
 }
 
+/* ---- the functions that it calls ---- */
+
+static bool
+add_function(Oid function, void *context)
+{
+	List	  **functions = context;
+
+	if (get_func_namespace(function) != PG_CATALOG_NAMESPACE)
+		*functions = list_append_unique_oid(*functions, function);
+	return false;
+}
+
+/* Views are not looked into: they know their functions by more than a name. */
+static bool
+collect_functions(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_functions, context,
+								 0);
+	(void) check_functions_in_node(node, add_function, context);
+	return expression_tree_walker(node, collect_functions, context);
+}
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Their names and argument types, sorted, in the current context. */
+static char **
+list_functions(Query *query, int *count)
+{
+	List	   *functions = NIL;
+	ListCell   *cell;
+	char	  **texts;
+
+	(void) collect_functions((Node *) query, &functions);
+	texts = palloc(sizeof(char *) * Max(list_length(functions), 1));
+	*count = 0;
+	foreach(cell, functions)
+		texts[(*count)++] = format_procedure_qualified(lfirst_oid(cell));
+	qsort(texts, *count, sizeof(char *), compare_texts);
+	return texts;
+}
+
 /* ---- the text ---- */
 
 static CachedPlanSource *
@@ -91,15 +141,20 @@ analyse(const char *query)
 }
 
 /*
- * SPI keeps the query with its views expanded, which cannot be printed; so it
- * is analysed once more.
+ * SPI keeps the query with its views expanded, which is not what was written;
+ * so it is analysed once more.
  */
+static Query *
+without_views(CachedPlanSource *source)
+{
+	return parse_analyze_fixedparams(copyObject(source->raw_parse_tree),
+									 source->query_string, NULL, 0, NULL);
+}
+
 static char *
 qualify(CachedPlanSource *source)
 {
-	RawStmt    *raw = copyObject(source->raw_parse_tree);
-	Query	   *query = parse_analyze_fixedparams(raw, source->query_string,
-												  NULL, 0, NULL);
+	Query	   *query = without_views(source);
 	char	   *text;
 	int			guc_level;
 
@@ -115,16 +170,25 @@ qualify(CachedPlanSource *source)
 	return text + strspn(text, " ");
 }
 
-/* Raise unless the text means the same when it is read at night. */
+/*
+ * Raise unless the text has the same columns when it is read at night; note
+ * the functions that it calls then.
+ */
 static void
-check_text(const char *text, const KsegQuery *columns)
+check_text(KsegResolved *resolved, MemoryContext context)
 {
+	const KsegQuery *columns = &resolved->columns;
+	CachedPlanSource *source;
+	Query	   *query;
 	KsegQuery	again;
+	MemoryContext caller;
 	int			guc_level;
 
 	guc_level = NewGUCNestLevel();
 	kseg_fix_settings();
-	kseg_query_describe(&again, analyse(text)->resultDesc);
+	source = analyse(resolved->text);
+	kseg_query_describe(&again, source->resultDesc);
+	query = without_views(source);
 	AtEOXact_GUC(true, guc_level);
 
 	if (again.ncolumns != columns->ncolumns)
@@ -137,6 +201,35 @@ check_text(const char *text, const KsegQuery *columns)
 			again.collations[i] != columns->collations[i])
 			kseg_error_query_differs();
 	}
+
+	caller = MemoryContextSwitchTo(context);
+	resolved->functions = list_functions(query, &resolved->nfunctions);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * A name with its schema still leaves the choice among functions of that name
+ * to the parser.  The text has all casts that were implicit, but whoever may
+ * create functions in that schema could hide one for any type (anyelement,
+ * VARIADIC "any") by one for this type, and have it run with the owner's
+ * rights.
+ */
+void
+kseg_resolved_check(const KsegSegmentation *s)
+{
+	char	  **functions;
+	int			count;
+
+	SPI_connect();
+	functions = list_functions(without_views(analyse(s->resolved)), &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (kseg_find_word(functions[i],
+						   (const char *const *) s->functions,
+						   s->nfunctions) < 0)
+			kseg_error_query_captured(s->name, functions[i]);
+	}
+	SPI_finish();
 }
 
 /* ---- the key ---- */
@@ -211,7 +304,7 @@ kseg_resolve(const char *query, const char *key)
 	}
 
 	resolved->text = MemoryContextStrdup(caller, qualify(source));
-	check_text(resolved->text, &resolved->columns);
+	check_text(resolved, caller);
 	SPI_finish();
 
 	if (key != NULL)
@@ -232,6 +325,7 @@ kseg_features_query(const KsegSegmentation *s)
 	StringInfoData list;
 	char	   *text;
 
+	kseg_resolved_check(s);
 	SPI_connect();
 	kseg_query_describe(&columns, analyse(s->resolved)->resultDesc);
 	initStringInfo(&list);

@@ -574,7 +574,35 @@ is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'the own
 fails('mallory', "SELECT kseg_alter('sales', 'SELECT id, m.note(''query'') AS a FROM v.customers')",
 	qr/42501: permission denied for segmentation "sales"/, 'no grant says what runs');
 
-# A segmentation in the same schema as kseg's functions, and functions that
+# A function that fits a call better than the one that was meant, in the same
+# schema.  The text has all casts, so only functions of any type can be hidden.
+works('victim', q{
+	CREATE FUNCTION public.rating(anyelement) RETURNS int LANGUAGE sql AS 'SELECT $1::int';
+	CREATE FUNCTION public.near(anyelement, anyelement) RETURNS boolean LANGUAGE sql AS 'SELECT $1 = $2';
+	CREATE OPERATOR public.<~ (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = public.near);
+	SELECT rows FROM kseg_alter('sales', 'SELECT id, public.rating(a) + (a <~ 3)::int AS a FROM v.customers');
+	SELECT unnest(functions) FROM kseg_segmentations WHERE name = 'sales';
+}, "100\npublic.near(pg_catalog.anyelement,pg_catalog.anyelement)\npublic.rating(pg_catalog.anyelement)", 'functions and operators in a schema of all');
+foreach my $capture ([ 'CREATE FUNCTION public.rating(int) RETURNS int LANGUAGE sql RETURN m.note(\'overload\')',
+		'public.rating(integer)', 'DROP FUNCTION public.rating(int)' ],
+	[ 'CREATE OPERATOR public.<~ (LEFTARG = int, RIGHTARG = int, FUNCTION = m.less)',
+		'm.less(integer,integer)', 'DROP OPERATOR public.<~ (int, int)' ])
+{
+	my ($create, $function, $drop) = @$capture;
+	my $error = qr/42725: query of segmentation "sales" would now call \Q$function\E/;
+
+	works('mallory', $create, '', 'one that fits better');
+	fails('victim', "SELECT kseg_run('sales')", $error, 'is not called by a run');
+	fails('victim', "SELECT kseg_run('sales', 'refit')", $error, 'nor by a refit');
+	fails('victim', "SELECT kseg_drift('sales')", $error, 'nor by drift');
+	fails('victim', "SELECT kseg_rollback('sales', 1)", $error, 'nor by a rollback');
+	fails('victim', "SELECT kseg_alter('sales', k => 3)", $error, 'nor when something else changes');
+	works('mallory', $drop, '', 'it goes');
+}
+works('victim', "SELECT scored FROM kseg_run('sales')", '100', 'then it runs again');
+is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'nothing of them ran');
+
+# Functions in the same schema as kseg's, and functions that
 # would be taken for kseg's
 works('admin', 'GRANT CREATE ON SCHEMA lib TO mallory', '', 'a careless grant');
 works('mallory', q{
