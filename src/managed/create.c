@@ -552,8 +552,6 @@ Datum
 kseg_drop(PG_FUNCTION_ARGS)
 {
 	KsegSegmentation *s;
-	Oid			types[] = {INT4OID};
-	Datum		values[1];
 
 	kseg_registry_start(fcinfo);
 	kseg_refuse_restricted("kseg_drop");
@@ -561,14 +559,6 @@ kseg_drop(PG_FUNCTION_ARGS)
 						   KSEG_WAIT, NULL);
 	if (s->owns_target)
 		drop_table(s);
-
-	values[0] = Int32GetDatum(s->id);
-	SPI_connect();
-	/* the history has no foreign key, which would cost each of its rows */
-	kseg_registry_execute("DELETE FROM %s.kseg_history"
-						  " WHERE segmentation = $1", 1, types, values, NULL);
-	kseg_registry_execute("DELETE FROM %s.kseg_segmentations WHERE id = $1",
-						  1, types, values, NULL);
-	SPI_finish();
+	kseg_registry_forget(s);
 	PG_RETURN_VOID();
 }

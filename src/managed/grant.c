@@ -56,7 +56,7 @@ kseg_grant(PG_FUNCTION_ARGS)
 	privilege = text_argument(fcinfo, 2, "privilege");
 	if (kseg_find_word(privilege, privileges, lengthof(privileges)) < 0)
 		kseg_error_unknown_privilege(privilege);
-	s = kseg_registry_find(name, KSEG_OWN, KSEG_NO_LOCK, NULL);
+	s = kseg_registry_find(name, KSEG_OWN, KSEG_KEEP, NULL);
 
 	values[0] = Int32GetDatum(s->id);
 	values[1] = ObjectIdGetDatum(grantee);

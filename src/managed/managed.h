@@ -113,6 +113,8 @@ typedef struct KsegSegmentation
 typedef enum KsegLock
 {
 	KSEG_NO_LOCK,
+	KSEG_KEEP,					/* it is not dropped meanwhile; waits for none
+								 * but kseg_drop() */
 	KSEG_WAIT,					/* until whoever holds it has finished */
 	KSEG_SKIP					/* do not wait: *is_busy instead */
 } KsegLock;
@@ -124,6 +126,18 @@ typedef enum KsegLock
  */
 extern KsegSegmentation *kseg_registry_find(const char *name, KsegRight right,
 											KsegLock lock, bool *is_busy);
+
+/* Delete all rows about a segmentation. */
+extern void kseg_registry_forget(const KsegSegmentation *s);
+/*
+ * Delete models and what is stored with them, or runs and what they logged.
+ * condition: on kseg_models or kseg_runs, both called "t"; %s as below.
+ */
+extern void kseg_registry_forget_models(const char *condition, int nargs,
+										const Oid *types,
+										const Datum *values);
+extern void kseg_registry_forget_runs(const char *condition, int nargs,
+									  const Oid *types, const Datum *values);
 
 /*
  * Call first in each of the functions: from then on the registry knows the

@@ -337,7 +337,10 @@ update_registry(const KsegSegmentation *s)
 						  " SET version = $2, last_version = $3,"
 						  "  last_id = $4, pending = $5, members = $6,"
 						  "  members_hash = $7"
-						  " WHERE id = $1",
+						  " WHERE id = $1"
+						  "  AND (version, last_version, last_id, pending,"
+						  "   members, members_hash) IS DISTINCT FROM"
+						  "  ($2, $3, $4, $5, $6, $7)",
 						  lengthof(types), types, values, nulls);
 }
 
@@ -425,9 +428,8 @@ kseg_publish_model(KsegSegmentation *s, const KsegRefit *refit, KsegRun *run,
 	values[5] = Int64GetDatum(run->id);
 	values[6] = TimestampTzGetDatum(run->started);
 	/* of those that nobody wanted, the latest is enough */
-	kseg_registry_execute("DELETE FROM %s.kseg_models"
-						  " WHERE segmentation = $1 AND is_held",
-						  1, types, values, NULL);
+	kseg_registry_forget_models("segmentation = $1 AND is_held", 1, types,
+								values);
 	kseg_registry_execute("INSERT INTO %s.kseg_models (segmentation, version,"
 						  " model, is_held, reason, run, created)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -648,16 +650,14 @@ kseg_run_forget(const KsegSegmentation *s, const KsegRun *run)
 	kseg_registry_execute("DELETE FROM %s.kseg_history"
 						  " WHERE segmentation = $1 AND valid_to < $2",
 						  2, types, values, NULL);
-	kseg_registry_execute("DELETE FROM %s.kseg_runs"
-						  " WHERE segmentation = $1 AND started < $2",
-						  2, types, values, NULL);
+	kseg_registry_forget_runs("segmentation = $1 AND started < $2",
+							  2, types, values);
 	/* a label is reviewed against the model it was given for */
-	kseg_registry_execute("DELETE FROM %s.kseg_models AS m"
-						  " WHERE segmentation = $1 AND created < $2"
-						  "  AND version <> $3"
-						  "  AND NOT EXISTS (SELECT FROM %s.kseg_labels AS l"
-						  "   WHERE l.segmentation = $1"
-						  "    AND l.version = m.version)",
-						  lengthof(types), types, values, NULL);
+	kseg_registry_forget_models("segmentation = $1 AND created < $2"
+								" AND version <> $3"
+								" AND NOT EXISTS (SELECT FROM %s.kseg_labels"
+								"  AS l WHERE l.segmentation = $1"
+								"  AND l.version = t.version)",
+								lengthof(types), types, values);
 	SPI_finish();
 }

@@ -262,6 +262,9 @@ find_right(int id, Oid owner)
 	" hold_when, hysteresis, keep, version, last_version, last_id, pending," \
 	" members, members_hash"
 
+#define SELECT_LOCKED \
+	"SELECT " COLUMNS " FROM %s.kseg_segmentations WHERE id = $1 "
+
 /* The first row of the last statement, in the current context. */
 static KsegSegmentation *
 read_segmentation(void)
@@ -339,20 +342,16 @@ kseg_registry_find(const char *name, KsegRight right, KsegLock lock,
 	if (lock != KSEG_NO_LOCK)
 	{
 		/* what was read before the lock may be old by now */
-		kseg_registry_execute(lock == KSEG_SKIP ?
-							  "SELECT " COLUMNS " FROM %s.kseg_segmentations"
-							  " WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED" :
-							  "SELECT " COLUMNS " FROM %s.kseg_segmentations"
-							  " WHERE id = $1 FOR NO KEY UPDATE",
-							  1, id_type, id_value, NULL);
+		if (lock != KSEG_KEEP)
+			kseg_registry_execute(lock == KSEG_SKIP ?
+								  SELECT_LOCKED "FOR NO KEY UPDATE SKIP LOCKED" :
+								  SELECT_LOCKED "FOR NO KEY UPDATE",
+								  1, id_type, id_value, NULL);
 		if (lock == KSEG_SKIP)
 			*is_busy = SPI_processed == 0;
-		else if (SPI_processed == 0)
-			kseg_error_segmentation_unknown(name);
-		if (SPI_processed == 0)
-			kseg_registry_execute("SELECT " COLUMNS
-								  " FROM %s.kseg_segmentations"
-								  " WHERE id = $1",
+		/* a run that is skipped is logged, for which it must not be dropped */
+		if (lock == KSEG_KEEP || (lock == KSEG_SKIP && *is_busy))
+			kseg_registry_execute(SELECT_LOCKED "FOR KEY SHARE",
 								  1, id_type, id_value, NULL);
 		if (SPI_processed == 0)
 			kseg_error_segmentation_unknown(name);
@@ -363,6 +362,73 @@ kseg_registry_find(const char *name, KsegRight right, KsegLock lock,
 
 	SPI_finish();
 	return s;
+}
+
+/* ---- deleting, what foreign keys would do if we had them ---- */
+
+void
+kseg_registry_forget(const KsegSegmentation *s)
+{
+	static const char *const tables[] = {
+		"kseg_grants", "kseg_labels", "kseg_names", "kseg_baselines",
+		"kseg_elbows", "kseg_points", "kseg_models", "kseg_sizes",
+		"kseg_moves", "kseg_drifts", "kseg_runs", "kseg_history"
+	};
+	Oid			types[] = {INT4OID};
+	Datum		values[1];
+
+	values[0] = Int32GetDatum(s->id);
+	SPI_connect();
+	for (int i = 0; i < (int) lengthof(tables); i++)
+		kseg_registry_execute(psprintf("DELETE FROM %%s.%s"
+									   " WHERE segmentation = $1", tables[i]),
+							  lengthof(types), types, values, NULL);
+	kseg_registry_execute("DELETE FROM %s.kseg_segmentations WHERE id = $1",
+						  lengthof(types), types, values, NULL);
+	SPI_finish();
+}
+
+/* Rows of a table, and of others those with the same columns. */
+static void
+forget(const char *table, const char *condition, const char *columns,
+	   const char *const *others, int nothers, int nargs, const Oid *types,
+	   const Datum *values)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "WITH gone AS (DELETE FROM %%s.%s AS t WHERE %s"
+					 " RETURNING t.*)", table, condition);
+	for (int i = 0; i < nothers; i++)
+		appendStringInfo(&sql, ", g%d AS (DELETE FROM %%s.%s WHERE %s)",
+						 i, others[i], columns);
+	appendStringInfoString(&sql, " SELECT");
+	kseg_registry_execute(sql.data, nargs, types, values, NULL);
+}
+
+void
+kseg_registry_forget_models(const char *condition, int nargs,
+							const Oid *types, const Datum *values)
+{
+	static const char *const others[] = {
+		"kseg_baselines", "kseg_elbows", "kseg_points"
+	};
+
+	forget("kseg_models", condition, "(segmentation, version) IN"
+		   " (SELECT g.segmentation, g.version FROM gone AS g)",
+		   others, lengthof(others), nargs, types, values);
+}
+
+void
+kseg_registry_forget_runs(const char *condition, int nargs,
+						  const Oid *types, const Datum *values)
+{
+	static const char *const others[] = {
+		"kseg_sizes", "kseg_moves", "kseg_drifts"
+	};
+
+	forget("kseg_runs", condition, "run IN (SELECT g.id FROM gone AS g)",
+		   others, lengthof(others), nargs, types, values);
 }
 
 KmModel *

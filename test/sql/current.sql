@@ -83,7 +83,6 @@ RESET ROLE;
 
 SET client_min_messages = warning;
 DROP FUNCTION current_plan;
-DELETE FROM kseg_history WHERE segmentation IN (SELECT id FROM current_id);
-DELETE FROM kseg_segmentations WHERE target = 'current_target'::regclass;
+DO $$ BEGIN PERFORM kseg_drop(name) FROM kseg_segmentations WHERE target = 'current_target'::regclass; END $$;
 DROP TABLE current_target, current_id, current_model;
 DROP ROLE regress_shop, regress_reader, regress_stranger;

@@ -245,8 +245,7 @@ WHERE segmentation = 'many 7' AND at > '2026-01-20' AND from_segment = 1;
 RESET ROLE;
 
 SET client_min_messages = warning;
-DELETE FROM kseg_segmentations WHERE owner = 'regress_keeper'::regrole;
-DELETE FROM kseg_history WHERE segmentation IN (SELECT id FROM known);
+DO $$ BEGIN PERFORM kseg_drop(name) FROM kseg_segmentations WHERE owner = 'regress_keeper'::regrole; END $$;
 DROP OWNED BY regress_keeper CASCADE;
 DROP SCHEMA IF EXISTS dashboard CASCADE;
 DROP ROLE regress_keeper, "regress ""Reader""", regress_team, regress_member, regress_distant, regress_outsider;

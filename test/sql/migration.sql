@@ -170,7 +170,6 @@ RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA migration_trap CASCADE;
 DROP FUNCTION migration_expected;
-DELETE FROM kseg_history WHERE segmentation IN (SELECT id FROM migration_id);
-DELETE FROM kseg_segmentations WHERE target = 'migration_target'::regclass;
+DO $$ BEGIN PERFORM kseg_drop(name) FROM kseg_segmentations WHERE target = 'migration_target'::regclass; END $$;
 DROP TABLE migration_target, migration_id, migration_run, migration_state;
 DROP ROLE regress_shop, regress_reader, regress_stranger;

@@ -111,11 +111,6 @@ SELECT segmentation FROM kseg_alter('It''s "new"', query => 'SELECT id, age AS y
 SELECT action, held FROM kseg_run('It''s "new"', 'refit');
 SELECT segment, label, version, review FROM naming_labels ORDER BY segment;
 
--- a model that a label was given for is kept
-RESET ROLE;
-\set VERBOSITY terse
-DELETE FROM kseg_models WHERE segmentation IN (SELECT id FROM kseg_segmentations WHERE name = 'It''s "new"');
-SET ROLE regress_shop;
 SELECT kseg_drop('It''s "new"');
 SELECT count(*) FROM naming_labels;
 RESET ROLE;
