@@ -9,7 +9,7 @@
  *		if so fit, score again		refit.c, pass.c
  *		write what changed			publish.c
  *
- * Everything is read under one snapshot, taken when the lock is there.
+ * Everything is read under one snapshot, taken when all locks are there.
  */
 #include "postgres.h"
 
@@ -136,6 +136,29 @@ fit_again(const KsegSegmentation *s, Findings *findings)
 		findings->after = kseg_pass_run(s, findings->refit->model, 0, NULL);
 }
 
+/*
+ * Lock what will be read, as the owner.  A snapshot that is older than the
+ * lock would find a table empty that somebody rewrote (ALTER TABLE ... TYPE)
+ * while we waited for it, and all customers gone.
+ */
+static void
+lock_sources(const KsegSegmentation *s)
+{
+	KsegCaller	caller;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	kseg_become_owner(s, &caller);
+	(void) kseg_members_create(s);
+	/* the tables behind views, too */
+	SPI_connect();
+	if (SPI_prepare(s->resolved, 0, NULL) == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_finish();
+	kseg_become_caller(&caller);
+	PopActiveSnapshot();
+}
+
 /* As the owner, under one snapshot; nothing is written. */
 static void
 find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
@@ -145,6 +168,7 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 		(s->pending == NULL || mode == RUN_SCORE);
 	KsegCaller	caller;
 
+	lock_sources(s);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
 	if (scores)
@@ -467,6 +491,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	run.is_scored = true;
 	kseg_run_start(s, &run);
 
+	lock_sources(s);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
 	pass = kseg_pass_run(s, model, version, NULL);
