@@ -2,11 +2,12 @@
 #
 #	make, make install, make installcheck	as for every extension
 #	make demo		a tour on a throw-away server
+#	make dashboard	a page about a segmentation, from a throw-away server
 #	make test		every test, on a throw-away server; "make unit" for the
 #					core alone
 #	make bench		timings, on a throw-away server
 #
-# demo, test and bench install what they need from Debian's packages and leave
+# demo, dashboard, test and bench install what they need from Debian's packages and leave
 # every server that is there alone (test/server.sh).  The other goals need
 # pg_config of the server to build for.
 
@@ -17,7 +18,7 @@ all:
 
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
-own_goals = demo test bench setup unit unit-programs
+own_goals = demo dashboard test bench setup unit unit-programs
 
 .PHONY: all $(own_goals) FORCE
 
@@ -105,6 +106,19 @@ demo:
 	@KSEG_DEMO_PAGE='$(CURDIR)/$(demo_page)' test/server.sh test/demo/run.sh \
 		3>$(demo_page) || { rm -f $(demo_page); exit 1; }
 	@$(give_away) $(demo_page)
+
+dashboard_page = test/dashboard/dashboard.html
+
+dashboard:
+	@test/setup.sh dashboard
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	@test/server.sh test/dashboard/run.sh 3>$(dashboard_page) || \
+		{ rm -f $(dashboard_page); exit 1; }
+	@$(give_away) $(dashboard_page)
+	@echo "Three weeks of a shop's segmentation, to be opened in a browser:"
+	@echo
+	@echo "    $(CURDIR)/$(dashboard_page)"
+	@echo
 
 test:
 	@test/setup.sh test

@@ -1,18 +1,18 @@
 #!/bin/bash
 #
-# setup.sh build|demo|bench|test
+# setup.sh build|demo|dashboard|bench|test
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
-# (demo), to compare it with others (bench), or to test it (test), is there; installs from Debian's packages
-# what is not, without a question.  When nothing is missing it does nothing, at
-# once.
+# (demo, dashboard), to compare it with others (bench), or to test it (test), is
+# there; installs from Debian's packages what is not, without a question.  When
+# nothing is missing it does nothing, at once.
 #
-# What draws pictures is wanted, not needed: Node.js with the libraries that
-# test/plots/package-lock.json names, from npm, and for tests Chromium.  So are,
-# for tests, pg_cron and the drivers that BI tools use (node-postgres by
-# test/drivers/package-lock.json), and what benchmarks compare with.  Where it
-# cannot be had, the tour, the tests and the benchmark go on without it, and
-# say so.
+# What draws pictures is wanted, not needed, but for the dashboard: Node.js with
+# the libraries that package-lock.json of test/plots and docs/dashboard names,
+# from npm, and for tests Chromium.  So are, for tests, pg_cron and the drivers
+# that BI tools use (node-postgres by test/drivers/package-lock.json), and what
+# benchmarks compare with.  Where it cannot be had, the tour, the tests and the
+# benchmark go on without it, and say so.
 #
 # Servers that are there stay as they are: only missing packages are named to
 # apt, and the packages' scripts may neither make a cluster nor start, stop or
@@ -131,7 +131,8 @@ has_openblas()
 	compgen -G '/usr/lib/*/openblas-pthread/libblas.so.3' >/dev/null
 }
 
-# The lock file that was installed is kept beside what it names.
+# has_modules directory: the lock file that was installed is kept beside what
+# it names
 has_modules()
 {
 	cmp -s "$1/package-lock.json" "$1/node_modules/.installed"
@@ -182,7 +183,8 @@ wanted=()
 modules=()
 case $goal in
 	demo) modules=(test/plots) ;;
-	test) modules=(test/plots test/drivers) ;;
+	dashboard) modules=(docs/dashboard) ;;
+	test) modules=(test/plots test/drivers docs/dashboard) ;;
 	bench)
 		has_python_module sklearn || wanted+=(python3 python3-sklearn)
 		has_openblas || wanted+=(libopenblas0-pthread)
@@ -308,7 +310,8 @@ install_packages()
 	has_compiler || fail "gcc is still missing"
 }
 
-# What root installs in somebody's clone is handed to its owner.
+# install_modules directory.  What root installs in somebody's clone is handed
+# to its owner.
 install_modules()
 {
 	local directory=$1
@@ -335,3 +338,6 @@ for directory in "${modules[@]}"
 do
 	! has_node || has_modules "$directory" || install_modules "$directory"
 done
+[ "$goal" != dashboard ] || has_modules docs/dashboard ||
+	fail "The dashboard needs Node.js 18 or later and the libraries of docs/dashboard." \
+		"By hand: cd docs/dashboard && npm ci"
