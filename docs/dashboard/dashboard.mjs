@@ -13,6 +13,7 @@
 //                         once, and only for the segmentation's owner
 
 import { readFileSync, existsSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { findSegmentation, read } from './read.mjs';
@@ -52,6 +53,8 @@ function options() {
 function connection({ database }) {
 	const settings = { application_name: 'kseg dashboard' };
 
+	// whoever runs it, as psql has it; node-postgres asks $USER alone
+	pg.defaults.user = process.env.PGUSER ?? userInfo().username;
 	// counts are far below 2^53
 	pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 	if (database !== undefined)
