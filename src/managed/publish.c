@@ -393,9 +393,10 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	s->members = pass->scored;
 	s->members_hash = pass->scored_hash;
 	update_registry(s);
-	SPI_finish();
+	/* its file would outlive the memory that SPI_finish() frees */
 	if (members != NULL)
 		tuplestore_end(members);
+	SPI_finish();
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: wrote " INT64_FORMAT " changes to the target in %.1f ms, to the history%s in %.1f ms",
 							 pass->nchanges, in_target,
