@@ -112,9 +112,9 @@ kseg_members_create(const KsegSegmentation *s)
 	KsegMembers *members = palloc0(sizeof(KsegMembers));
 	KsegMemberTarget *target = &members->target;
 
-	kseg_resolved_check(s);
 	members->context = CurrentMemoryContext;
 	kseg_member_target_open(target, s);
+	kseg_resolved_check(s);
 	kseg_member_query_init(&members->query, target, s->resolved,
 						   s->owns_target);
 	kseg_member_key_init(&members->own, target->nkeys, target->key_types,

@@ -314,11 +314,11 @@ begin_pass(const KsegSegmentation *s, const KmModel *model,
 }
 
 KsegPass *
-kseg_pass_run(const KsegSegmentation *s, const KmModel *model, int version,
-			  KsegKept *kept)
+kseg_pass_run(const KsegSegmentation *s, KsegMembers *members,
+			  const KmModel *model, int version, KsegKept *kept)
 {
 	PassState	state = {0};
-	KsegPass   *pass = begin_pass(s, model, kseg_members_create(s), &state);
+	KsegPass   *pass = begin_pass(s, model, members, &state);
 
 	if (version > 0)
 		pass->drift = kseg_drift_create(s, model, version);

@@ -397,7 +397,7 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	if (members != NULL)
 		tuplestore_end(members);
 	SPI_finish();
-	ereport(DEBUG1,
+	ereport(DEBUG2,
 			(errmsg_internal("kseg: wrote " INT64_FORMAT " changes to the target in %.1f ms, to the history%s in %.1f ms",
 							 pass->nchanges, in_target,
 							 agrees ? "" : ", all of it,", in_history)));

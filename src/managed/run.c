@@ -44,6 +44,7 @@ static const char *const mode_names[] = {"auto", "score", "refit", "dry"};
 /* What a run finds out before it writes anything. */
 typedef struct Findings
 {
+	KsegMembers *members;		/* what is read */
 	KmModel    *model;			/* in use; NULL: none yet */
 	TimestampTz created;
 	KsegPass   *before;			/* by the model in use; NULL: not scored */
@@ -133,7 +134,8 @@ fit_again(const KsegSegmentation *s, Findings *findings)
 		findings->after = kseg_pass_again(findings->before,
 										  findings->refit->model, kept);
 	else
-		findings->after = kseg_pass_run(s, findings->refit->model, 0, NULL);
+		findings->after = kseg_pass_run(s, findings->members,
+										findings->refit->model, 0, NULL);
 }
 
 /*
@@ -141,14 +143,15 @@ fit_again(const KsegSegmentation *s, Findings *findings)
  * lock would find a table empty that somebody rewrote (ALTER TABLE ... TYPE)
  * while we waited for it, and all customers gone.
  */
-static void
+static KsegMembers *
 lock_sources(const KsegSegmentation *s)
 {
+	KsegMembers *members;
 	KsegCaller	caller;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
-	(void) kseg_members_create(s);
+	members = kseg_members_create(s);
 	/* the tables behind views, too */
 	SPI_connect();
 	if (SPI_prepare(s->resolved, 0, NULL) == NULL)
@@ -157,6 +160,7 @@ lock_sources(const KsegSegmentation *s)
 	SPI_finish();
 	kseg_become_caller(&caller);
 	PopActiveSnapshot();
+	return members;
 }
 
 /* As the owner, under one snapshot; nothing is written. */
@@ -168,7 +172,7 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 		(s->pending == NULL || mode == RUN_SCORE);
 	KsegCaller	caller;
 
-	lock_sources(s);
+	findings->members = lock_sources(s);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
 	if (scores)
@@ -179,7 +183,8 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 		if (mode == RUN_REFIT)
 			findings->kept =
 				kseg_kept_create(s, kseg_refit_options(s, findings->model));
-		findings->before = kseg_pass_run(s, findings->model, s->version,
+		findings->before = kseg_pass_run(s, findings->members,
+										 findings->model, s->version,
 										 findings->kept);
 		run->drift = findings->before->drift;
 		drift = kseg_drift_summary(run->drift);
@@ -474,6 +479,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	KsegSegmentation *s;
 	KsegRun		run = {0};
 	KmModel    *model;
+	KsegMembers *members;
 	KsegPass   *pass;
 	KsegCaller	caller;
 	int			old_version;
@@ -491,10 +497,10 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	run.is_scored = true;
 	kseg_run_start(s, &run);
 
-	lock_sources(s);
+	members = lock_sources(s);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
-	pass = kseg_pass_run(s, model, version, NULL);
+	pass = kseg_pass_run(s, members, model, version, NULL);
 	run.drift = pass->drift;
 	run.drift_index = Max(kseg_drift_summary(pass->drift)->psi,
 						  kseg_drift_summary(pass->drift)->share_psi);

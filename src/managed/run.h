@@ -51,8 +51,8 @@ typedef struct KsegKept KsegKept;
  * them in; or NULL.
  */
 extern KsegPass *kseg_pass_run(const KsegSegmentation *s,
-							   const KmModel *model, int version,
-							   KsegKept *kept);
+							   KsegMembers *members, const KmModel *model,
+							   int version, KsegKept *kept);
 /* The same by another model, without reading them again. */
 extern KsegPass *kseg_pass_again(const KsegPass *before,
 								 const KmModel *model, KsegKept *kept);
