@@ -361,8 +361,13 @@ COMMENT ON COLUMN kseg_history.valid_to IS
 
 -- ---- dumped with the database ----
 
-SELECT pg_catalog.pg_extension_config_dump('kseg_segmentations', '');
-SELECT pg_catalog.pg_extension_config_dump('kseg_grants', '');
+-- A role that was dropped is a number in a dump, which another server may have
+-- given to somebody else: to a superuser, perhaps, as whom it would run.
+SELECT pg_catalog.pg_extension_config_dump('kseg_segmentations',
+	'WHERE owner IN (SELECT oid FROM pg_catalog.pg_roles)');
+SELECT pg_catalog.pg_extension_config_dump('kseg_grants',
+	'WHERE (grantee = 0 OR grantee IN (SELECT oid FROM pg_catalog.pg_roles))'
+	' AND grantor IN (SELECT oid FROM pg_catalog.pg_roles)');
 SELECT pg_catalog.pg_extension_config_dump('kseg_models', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_baselines', '');
 SELECT pg_catalog.pg_extension_config_dump('kseg_elbows', '');

@@ -627,6 +627,12 @@ fails('admin', "SELECT kseg_run('trap')", qr/42704: the owner of segmentation "t
 	'nobody runs what is nobody\'s');
 fails('admin', "SELECT kseg_alter('trap', k => 2)", qr/42704: the owner/, 'nor alters it');
 fails('victim', "SELECT kseg_drop('trap')", qr/42501: permission denied for segmentation "trap"/, 'nor do others drop it');
+my $dump = $node->backup_dir . '/shop.sql';
+mkdir $node->backup_dir;
+$node->command_ok([ 'pg_dump', '-f', $dump, '-d', $node->connstr('shop') ], 'dump');
+like(slurp_file($dump), qr/^\d+\tsales\t/m, 'a dump has the segmentations');
+unlike(slurp_file($dump), qr/^\d+\ttrap\t/m,
+	'but none whose owner is a number, which may be somebody else on another server');
 works('admin', "SELECT kseg_drop('trap')", '', 'a superuser drops it');
 
 $node->stop;
