@@ -252,8 +252,7 @@ ${note?.review && html`<p class="review">Review the label: ${note.review}.</p>`}
 
 function cards(facts, segments) {
 	if (segments.length === 0)
-		return absent('segments', 'Segments',
-			'There are none yet: the first run makes them.');
+		return absent('segments', 'Segments', 'No run has made any yet.');
 	const longest = Math.max(...segments.flatMap(
 		segment => segment.features.map(row => Math.abs(row.z ?? 0))), 1);
 
@@ -445,8 +444,6 @@ population stability index. ${far.length === 0 ? 'At the last run all was stable
 // ---- runs ----
 
 function runs({ log }) {
-	if (log.length === 0)
-		return absent('runs', 'Last runs', 'It has not run yet.');
 	return html`<section id="runs" aria-labelledby="runs-title">
 <h2 id="runs-title">Last runs</h2>
 <table class="runs"><caption class="unseen">The last runs, newest first</caption>
@@ -486,6 +483,28 @@ ${name(moved)} has ${change(moved) > 0 ? 'grown' : 'shrunk'} most, by
 ${points(Math.abs(change(moved))).slice(1)} points.`}`;
 }
 
+function notRun({ name }) {
+	return html`<p class="words">The first run fits a model, gives each customer
+a segment, and fills this page:</p>
+<p class="rule"><code>SELECT * FROM kseg_run(${`'${name.replaceAll('\'', '\'\'')}'`});</code></p>`;
+}
+
+function sections(facts, segments) {
+	return html`${warnings(facts)}
+${cards(facts, segments)}
+${profileFigure(facts, segments)}
+<div class="pair">
+${scatterFigure(facts, segments)}
+${elbowFigure(facts)}
+</div>
+${sizesFigure(facts, segments)}
+<div class="pair">
+${migrationFigure(facts)}
+${driftFigure(facts)}
+</div>
+${runs(facts)}`;
+}
+
 export function page(facts) {
 	const { kseg, name, overview, made } = facts;
 	const segments = segmentsOf(facts);
@@ -510,7 +529,8 @@ export function page(facts) {
 <style>${verbatim(style)}</style>
 </head>
 <body>
-<a class="skip" href="#segments">To the segments</a>
+${overview.last_run !== null &&
+	html`<a class="skip" href="#segments">To the segments</a>`}
 <header>
 <p class="eyebrow">Customer segmentation</p>
 <h1>${name}</h1>
@@ -518,19 +538,7 @@ export function page(facts) {
 </header>
 <main>
 ${headlines(facts)}
-${warnings(facts)}
-${cards(facts, segments)}
-${profileFigure(facts, segments)}
-<div class="pair">
-${scatterFigure(facts, segments)}
-${elbowFigure(facts)}
-</div>
-${sizesFigure(facts, segments)}
-<div class="pair">
-${migrationFigure(facts)}
-${driftFigure(facts)}
-</div>
-${runs(facts)}
+${overview.last_run === null ? notRun(facts) : sections(facts, segments)}
 </main>
 <footer>
 <p>Made ${moment(made)} ${zone(made)} from database ${kseg.database}, ${overview.target &&
