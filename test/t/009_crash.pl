@@ -250,8 +250,15 @@ for my $name (@names)
 	{
 		my $err = '';
 		my ($process, $backend) = start_run($name, 'refit', $place, $place eq 'commit' ? 1 : middle($name, $place), \$err);
+		my $end = -s $node->logfile;
 		kill('KILL', $backend);
 		finish_run($process);
+		# before that it still answers
+		for (1 .. 1000)
+		{
+			last if substr(slurp_file($node->logfile), $end) =~ /all server processes terminated; reinitializing/;
+			usleep(10_000);
+		}
 		ok($node->poll_query_until('postgres', 'SELECT 1', '1'), "$name: the server is there again after a backend was killed at $place");
 		is(state(), $before, 'and all is as it was');
 	}
