@@ -412,10 +412,11 @@ kseg_publish_model(KsegSegmentation *s, const KsegRefit *refit, KsegRun *run,
 	Datum		values[7];
 
 	s->last_version++;
-	s->last_id = Max(s->last_id, refit->model->last_id);
 	run->refit_version = s->last_version;
+	/* ids that nobody has seen can be given again */
 	if (!is_held)
 	{
+		s->last_id = Max(s->last_id, refit->model->last_id);
 		s->version = s->last_version;
 		s->pending = NULL;
 	}

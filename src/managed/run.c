@@ -510,6 +510,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 
 	run.reason = psprintf("version %d in place of %d", version, old_version);
 	take_version(s, version);
+	s->last_id = Max(s->last_id, model->last_id);
 	kseg_publish(s, pass, &run);
 	review_labels(s, model, &run);
 	kseg_run_log(s, pass, &run);
