@@ -130,10 +130,13 @@ export function profileChart(spec) {
 
 export function scatterChart(rows) {
 	const ids = [...new Set(rows.map(row => row.segment))];
+	// rows that differ in one direction alone get room in the other
 	const extent = field => {
 		const values = rows.map(row => row[field]);
+		const low = Math.min(...values);
+		const high = Math.max(...values);
 
-		return [Math.min(...values), Math.max(...values)];
+		return high - low > 1e-6 ? [low, high] : [low - 1, high + 1];
 	};
 	const [left, right] = extent('x');
 	const [bottom, top] = extent('y');
@@ -145,7 +148,7 @@ export function scatterChart(rows) {
 
 	return picture({
 		// both axes have the same unit, unless that would be too flat or high
-		usermeta: { heightOfWidth: (top - bottom) / ((right - left) || 1) },
+		usermeta: { heightOfWidth: (top - bottom) / (right - left) },
 		data: { values: rows.map(({ segment, label, x: across, y: up }) => ({
 			segment, label, x: three(across), y: three(up) })) },
 		height: 380,

@@ -151,6 +151,7 @@ const outcome = action => outcomes[action] ?? action;
 function headlines({ overview, log, made }) {
 	const [last] = log;
 	const kept = overview.last_run !== null;
+	const age = kept ? ago(overview.last_run, made) : 'never';
 
 	return html`<dl class="headlines">
 <div><dt>Customers</dt><dd>${count(overview.customers)}</dd>
@@ -159,8 +160,7 @@ function headlines({ overview, log, made }) {
 <div><dt>Segments</dt><dd>${count(overview.segments)}</dd>
 <dd class="note">${overview.version === null ? '' : `version ${overview.version}${
 	overview.fitted ? `, fitted ${date(overview.fitted)}` : ''}`}</dd></div>
-<div><dt>Last run</dt><dd>${kept ? ago(overview.last_run, made)
-	.replace(/ ago$/, '') : 'never'}${kept &&
+<div><dt>Last run</dt><dd>${age.replace(/ ago$/, '')}${age.endsWith(' ago') &&
 		html`<span class="unit"> ago</span>`}</dd>
 <dd class="note">${kept ? `${outcome(overview.last_action)}, ${
 	count(last?.changed ?? 0)} moved, ${seconds(last?.seconds)}` : ''}</dd></div>

@@ -99,7 +99,7 @@ export const hoursBetween = (from, to) => (to - from) / 3600e3;
 export function ago(at, now) {
 	const hours = hoursBetween(at, now);
 
-	if (hours < 0)
+	if (hours < 1 / 60)
 		return 'just now';
 	if (hours < 1.5)
 		return plural(Math.round(60 * hours), 'minute') + ' ago';
