@@ -38,6 +38,7 @@ struct KsegKept
 	KsegOptions *options;
 	bool		is_array;		/* one float8[] holds the features */
 	int		   *columns;		/* of the query that are fitted */
+	bool		takes_values;	/* as they were read for the model in use */
 	KsegIngest *ingest;
 	bool	   *by_value;		/* of the key's types */
 	int16	   *lengths;
@@ -66,6 +67,17 @@ kseg_kept_create(const KsegSegmentation *s, KsegOptions *options)
 	return kept;
 }
 
+/* Are the columns to fit the features of the model in use, in their order? */
+static bool
+same_features(const KmModel *model, const char *const *names, int n)
+{
+	bool		same = model->nfeatures == n;
+
+	for (int f = 0; f < n && same; f++)
+		same = strcmp(model->features[f].name, names[f]) == 0;
+	return same;
+}
+
 static void
 start_ingest(KsegKept *kept, const KsegQuery *query)
 {
@@ -88,6 +100,9 @@ start_ingest(KsegKept *kept, const KsegQuery *query)
 	else
 		kept->ingest = kseg_ingest_create(kept->context, kept->options, n,
 										  names, types);
+	kept->takes_values = !kept->is_array &&
+		kseg_ingest_takes_values(kept->ingest) &&
+		same_features(kept->options->previous, names, n);
 }
 
 void
@@ -107,10 +122,12 @@ kseg_kept_start(KsegKept *kept, const KsegQuery *query, const Oid *key_types)
 /* ---- customers ---- */
 
 static bool
-add_row(KsegKept *kept, const KsegMember *member)
+add_row(KsegKept *kept, const KsegMember *member, const double *features)
 {
 	int			column = kept->columns[0];
 
+	if (kept->takes_values)
+		return kseg_ingest_add_values(kept->ingest, features);
 	if (!kept->is_array)
 		return kseg_ingest_add_slot(kept->ingest, member->values,
 									member->nulls, kept->columns);
@@ -163,9 +180,11 @@ keep(KsegKept *kept, const KsegMember *member, bool is_fitted)
 }
 
 void
-kseg_kept_add(KsegKept *kept, const KsegMember *member, bool has_segment)
+kseg_kept_add(KsegKept *kept, const KsegMember *member,
+			  const double *features, bool has_segment)
 {
-	bool		is_fitted = member->in_query && add_row(kept, member);
+	bool		is_fitted = member->in_query &&
+	add_row(kept, member, features);
 
 	/* a row that weighs nothing has a segment and is not in the fit */
 	if (is_fitted != has_segment)

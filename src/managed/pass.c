@@ -214,13 +214,12 @@ add_member(void *arg, const KsegMember *member)
 {
 	PassState  *state = arg;
 	KsegPass   *pass = state->pass;
+	const double *features = NULL;
 	bool		has_segment = false;
 	KmScore		score;
 
 	if (member->in_query)
 	{
-		const double *features;
-
 		for (int f = 0; f < state->nfeatures; f++)
 		{
 			state->features[f].value = member->values[state->positions[f]];
@@ -239,7 +238,7 @@ add_member(void *arg, const KsegMember *member)
 	}
 	count_member(state, member, has_segment ? &score : NULL);
 	if (state->kept != NULL)
-		kseg_kept_add(state->kept, member, has_segment);
+		kseg_kept_add(state->kept, member, features, has_segment);
 }
 
 /* Customers that were kept, up to the next that is in the fit. */

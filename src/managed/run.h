@@ -70,8 +70,9 @@ extern KsegKept *kseg_kept_create(const KsegSegmentation *s,
 								  KsegOptions *options);
 extern void kseg_kept_start(KsegKept *kept, const KsegQuery *query,
 							const Oid *key_types);
+/* features: as they were scored; NULL when the query has no such row */
 extern void kseg_kept_add(KsegKept *kept, const KsegMember *member,
-						  bool has_segment);
+						  const double *features, bool has_segment);
 /* the rows to fit */
 extern KsegIngest *kseg_kept_ingest(KsegKept *kept);
 /* Are all customers there, with all that a second pass needs? */

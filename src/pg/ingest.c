@@ -288,6 +288,44 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 }
 
 bool
+kseg_ingest_takes_values(const KsegIngest *ingest)
+{
+	if (ingest->weight_column >= 0)
+		return false;
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (ingest->columns[c].kind == KM_CATEGORY)
+			return false;
+	}
+	return true;
+}
+
+bool
+kseg_ingest_add_values(KsegIngest *ingest, const double *values)
+{
+	bool		is_complete = true;
+	KmStatus	status;
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+		is_complete &= !isnan(values[c]);
+	if (!is_complete && !ingest->fill_nulls)
+	{
+		ingest->skipped++;
+		for (int c = 0; c < ingest->ncolumns; c++)
+			ingest->missing[c] += isnan(values[c]);
+		return false;
+	}
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+		ingest->has_value[c] |= !isnan(values[c]);
+	status = km_rows_add(ingest->rows, values, 1);
+	if (unlikely(status == KM_OVER_LIMIT))
+		raise_over_limit(ingest);
+	kseg_check(status);
+	return true;
+}
+
+bool
 kseg_ingest_add_slot(KsegIngest *ingest, const Datum *values,
 					 const bool *nulls, const int *columns)
 {

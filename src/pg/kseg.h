@@ -229,6 +229,13 @@ extern KsegIngest *kseg_ingest_create_array(MemoryContext parent,
  */
 extern bool kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values);
 extern bool kseg_ingest_add_array(KsegIngest *ingest, Datum array);
+/*
+ * The same for a row whose values were read already, as kseg_column_read()
+ * reads them, NAN being a null: in the order of the columns, when
+ * kseg_ingest_takes_values() (no category, no weight).
+ */
+extern bool kseg_ingest_takes_values(const KsegIngest *ingest);
+extern bool kseg_ingest_add_values(KsegIngest *ingest, const double *values);
 /* count a row as skipped: an array that is null */
 extern void kseg_ingest_skip(KsegIngest *ingest);
 /* the same for a slot's separate arrays; columns[i]: slot column of the
