@@ -94,18 +94,14 @@ read_position(const KmTable *table, const double *lane, int slot)
 }
 
 static void
-read_draw(const KmDraw *draw, int slot, Column *column)
+read_picked(const KmPicked *picked, int slot, Column *column)
 {
-	const KmTable *table = &draw->table;
+	const KmTable *table = picked->table;
 
-	column->n = 0;
-	for (int64_t row = 0; row < table->nrows; row++)
-	{
-		double		v = *km_cell(table, table->blocks, (int) row, slot);
-
-		for (int64_t i = 0; i < draw->multiplicity[row]; i++)
-			column->values[column->n++] = v;
-	}
+	column->n = picked->n;
+	for (int64_t i = 0; i < picked->n; i++)
+		column->values[i] = *km_cell(table, table->blocks,
+									 (int) picked->rows[i], slot);
 }
 
 static void
@@ -302,9 +298,9 @@ count_numbers(KmFit *fit, const Cuts *cuts, KmBins *bins)
 	return KM_OK;
 }
 
-/* draw: NULL with cosine, where all rows are looked at */
+/* picked: NULL with cosine, where all rows are looked at */
 static KmStatus
-cut_numbers(KmFit *fit, const KmDraw *draw, double *scratch, Cuts *cuts,
+cut_numbers(KmFit *fit, const KmPicked *picked, double *scratch, Cuts *cuts,
 			KmBins *bins)
 {
 	const KmTable *table = fit->table;
@@ -319,8 +315,8 @@ cut_numbers(KmFit *fit, const KmDraw *draw, double *scratch, Cuts *cuts,
 		double		missing = (double) table->missing[f];
 
 		column.slack = find_slack(feature, cosine);
-		if (draw != NULL)
-			read_draw(draw, slot, &column);
+		if (picked != NULL)
+			read_picked(picked, slot, &column);
 		else
 			read_table(table, slot, &column);
 		missing *= (double) column.n / (double) table->nrows;
@@ -359,7 +355,7 @@ make_number_bins(KmFit *fit, KmBins *bins)
 	bool		cosine = fit->space.cosine;
 	int64_t		nrows = !cosine && table->nrows > KM_SILHOUETTE_ROWS ?
 		KM_SILHOUETTE_ROWS : table->nrows;
-	const KmDraw *draw = NULL;
+	KmPicked	picked = {0};
 	double	   *scratch;
 	Cuts	   *cuts;
 	KmStatus	status = KM_OK;
@@ -369,13 +365,15 @@ make_number_bins(KmFit *fit, KmBins *bins)
 	if (scratch == NULL || cuts == NULL)
 		status = KM_NO_MEMORY;
 	if (status == KM_OK && !cosine)
-		status = km_fit_draw(fit, &draw);
+		status = km_fit_pick(fit, nrows, &picked);
 	if (status == KM_OK)
-		status = cut_numbers(fit, draw, scratch, cuts, bins);
+		status = cut_numbers(fit, cosine ? NULL : &picked, scratch, cuts,
+							 bins);
 	if (status == KM_OK)
 		status = count_numbers(fit, cuts, bins);
 	if (status == KM_OK)
 		count_missing(fit, cuts, bins);
+	km_picked_clear(fit, &picked);
 	km_free(fit->host, cuts);
 	km_free(fit->host, scratch);
 	return status;

@@ -88,6 +88,19 @@ extern KmStatus km_fit_prepare(KmFit *fit);
 
 /* KM_SILHOUETTE_ROWS of the rows, drawn once; the draw is the fit's */
 extern KmStatus km_fit_draw(KmFit *fit, const KmDraw **draw);
+
+/* Rows chosen from a fit with equal chances; a copy of a row is one more. */
+typedef struct KmPicked
+{
+	const KmTable *table;		/* the sample's or the draw's */
+	int64_t    *rows;			/* n of them, rising */
+	int64_t		n;
+} KmPicked;
+
+/* want (at most KM_SILHOUETTE_ROWS) rows, or all; see subset.c */
+extern KmStatus km_fit_pick(KmFit *fit, int64_t want, KmPicked *picked);
+extern void km_picked_clear(const KmFit *fit, KmPicked *picked);
+
 /* make fit->lloyd hold the solution */
 extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 
