@@ -494,45 +494,55 @@ solve(KmFit *fit, int k, const double *starts, int nstarts,
 {
 	KM_TRY(new_solution(fit, k, solution));
 	if (starts != NULL)
-		KM_TRY(polish_init(fit, starts, nstarts, k, *solution));
-	else
-		KM_TRY(search_and_polish(fit, k, *solution));
-	KM_TRY(km_load_solution(fit, *solution));
-	return measure_solution(fit, *solution);
+		return polish_init(fit, starts, nstarts, k, *solution);
+	return search_and_polish(fit, k, *solution);
+}
+
+/* What is told of a solution, once it is the one. */
+static KmStatus
+finish(KmFit *fit, KmSolution *solution)
+{
+	KM_TRY(km_load_solution(fit, solution));
+	KM_TRY(measure_solution(fit, solution));
+	find_total(fit, solution);
+	return KM_OK;
+}
+
+/* As many segments as there are different rows, at most. */
+static KmStatus
+limit_k(const KmFit *fit, int *k)
+{
+	if (!fit->sample.complete || *k <= fit->sample.distinct)
+		return KM_OK;
+	if (fit->options.small_is_error)
+		return KM_TOO_FEW_ROWS;
+	*k = (int) fit->sample.distinct;
+	return KM_OK;
 }
 
 KmStatus
 km_fit_run(KmFit *fit, int k, const double *init, KmSolution **result)
 {
-	KmSolution *solution;
-
-	if (fit->sample.complete && k > fit->sample.distinct)
-	{
-		if (fit->options.small_is_error)
-			return KM_TOO_FEW_ROWS;
-		k = (int) fit->sample.distinct;
-	}
-	KM_TRY(solve(fit, k, init, k, &solution));
-	find_total(fit, solution);
-	*result = solution;
-	return KM_OK;
+	KM_TRY(limit_k(fit, &k));
+	KM_TRY(solve(fit, k, init, k, result));
+	return finish(fit, *result);
 }
 
 KmStatus
 km_fit_continue(KmFit *fit, int k, const double *starts, int nstarts,
 				KmSolution **result)
 {
-	KmSolution *fresh;
 	KmSolution *solution;
 
-	KM_TRY(km_fit_run(fit, k, NULL, &fresh));
-	*result = fresh;
-	if (nstarts > fresh->k)
-		return KM_OK;
-	KM_TRY(solve(fit, fresh->k, starts, nstarts, &solution));
-	if (fresh->inertia >= solution->inertia * (1 - KM_CONTINUE_MARGIN))
-		*result = solution;
-	return KM_OK;
+	KM_TRY(limit_k(fit, &k));
+	KM_TRY(solve(fit, k, NULL, 0, result));
+	if (nstarts <= k)
+	{
+		KM_TRY(solve(fit, k, starts, nstarts, &solution));
+		if ((*result)->inertia >= solution->inertia * (1 - KM_CONTINUE_MARGIN))
+			*result = solution;
+	}
+	return finish(fit, *result);
 }
 
 double

@@ -18,8 +18,9 @@
 #define PICTURE_ROWS	2000
 /* chains for each k: the default search goes on until it is sure */
 #define PICTURE_CHAINS	2
-/* the elbow goes as far as kseg_elbow()'s, and beyond the k in use */
-#define PICTURE_K		10
+/* the elbow goes so far at least, and beyond the k in use */
+#define PICTURE_K		8
+#define PICTURE_BEYOND	3
 
 struct KsegPicture
 {
@@ -93,7 +94,7 @@ kseg_picture_create(KsegIngest *ingest, const KmModel *model)
 {
 	KsegPicture *picture = palloc0(sizeof(KsegPicture));
 	KmFit	   *fit = kseg_ingest_begin(ingest);
-	int			k_max = Max(PICTURE_K, Min(model->k + 2, KM_KNEE_MAX_K));
+	int			k_max = Max(PICTURE_K, Min(model->k + PICTURE_BEYOND, KM_KNEE_MAX_K));
 	KmFit	   *subset;
 	KmPlaced   *placed;
 	instr_time	started;

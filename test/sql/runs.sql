@@ -150,7 +150,7 @@ SELECT action, reason FROM kseg_run('e');
 SELECT proposed_k FROM kseg_runs ORDER BY id DESC LIMIT 1;
 SELECT FROM kseg_alter('e', k => 5);
 SELECT action, reason FROM kseg_run('e');
-SELECT k, is_knee FROM kseg_elbows WHERE version = 1 AND (is_knee OR k = 10) ORDER BY k;
+SELECT k, is_knee FROM kseg_elbows WHERE version = 1 AND (is_knee OR k = 8) ORDER BY k;
 SELECT segment, count(*) > 0 AS points FROM kseg_points WHERE version = 1 GROUP BY 1 ORDER BY 1;
 SELECT kseg_drop('e');
 
