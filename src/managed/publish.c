@@ -203,6 +203,41 @@ read_moves(KsegRun *run, MemoryContext context)
 	}
 }
 
+/*
+ * Changes find their rows by the primary key, one after the other; LATERAL
+ * leaves no other way.  A history without statistics looks as if two of its
+ * rows had no end, which are then compared with all changes: half a million
+ * rows, a thousand times.
+ */
+static void
+close_few(const Oid *types, const Datum *values)
+{
+	join_by_index();
+	kseg_registry_execute("UPDATE %s.kseg_history AS t SET valid_to = $2"
+						  " FROM (SELECT key FROM kseg_changes"
+						  "  WHERE old IS NOT NULL ORDER BY key OFFSET 0)"
+						  "  AS c"
+						  " CROSS JOIN LATERAL"
+						  "  (SELECT h.ctid AS place"
+						  "   FROM %s.kseg_history AS h"
+						  "   WHERE h.segmentation = $1 AND h.key = c.key"
+						  "    AND h.valid_to IS NULL OFFSET 0) AS h"
+						  " WHERE t.ctid = h.place",
+						  2, types, values, NULL);
+}
+
+/* For many, most of the history would be read anyway. */
+static void
+close_many(const Oid *types, const Datum *values)
+{
+	kseg_set_for_now("enable_nestloop", "off");
+	kseg_registry_execute("UPDATE %s.kseg_history AS t SET valid_to = $2"
+						  " FROM kseg_changes AS c"
+						  " WHERE t.segmentation = $1 AND t.key = c.key"
+						  "  AND t.valid_to IS NULL AND c.old IS NOT NULL",
+						  2, types, values, NULL);
+}
+
 /* History that agreed with the target follows its changes. */
 static void
 write_changes(const KsegPass *pass, KsegRun *run, MemoryContext context)
@@ -213,16 +248,10 @@ write_changes(const KsegPass *pass, KsegRun *run, MemoryContext context)
 
 	values[0] = Int32GetDatum(pass->s->id);
 	values[1] = TimestampTzGetDatum(run->started);
-	/* of many, most of the history is read anyway */
 	if (pass->nchanges < pass->s->members / 8)
-		join_by_index();
-	kseg_registry_execute("UPDATE %s.kseg_history AS t SET valid_to = $2"
-						  " FROM (SELECT key FROM kseg_changes"
-						  "  WHERE old IS NOT NULL ORDER BY key OFFSET 0)"
-						  "  AS c"
-						  " WHERE t.segmentation = $1 AND t.key = c.key"
-						  "  AND t.valid_to IS NULL",
-						  lengthof(types), types, values, NULL);
+		close_few(types, values);
+	else
+		close_many(types, values);
 	kseg_registry_execute("INSERT INTO %s.kseg_history"
 						  " (segmentation, key, segment, previous, valid_from)"
 						  " SELECT $1, key, new, old, $2 FROM kseg_changes"
