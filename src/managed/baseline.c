@@ -51,39 +51,13 @@ kseg_baseline_create(KsegIngest *ingest, const KmModel *model)
 /* ---- storing it ---- */
 
 static Datum
-print_edges(const KmBins *bins)
-{
-	Datum		edges[KM_BIN_EDGES];
-
-	for (int i = 0; i < bins->nedges; i++)
-		edges[i] = Float8GetDatum(bins->edges[i]);
-	return PointerGetDatum(construct_array(edges, bins->nedges, FLOAT8OID,
-										   sizeof(float8), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
-}
-
-static Datum
 print_categories(const KmFeature *feature, const KmBins *bins)
 {
-	Datum		names[KM_BIN_CATEGORIES];
+	char	   *names[KM_BIN_CATEGORIES];
 
 	for (int i = 0; i < bins->ncategories; i++)
-		names[i] =
-			CStringGetTextDatum(feature->categories[bins->categories[i]]);
-	return PointerGetDatum(construct_array(names, bins->ncategories, TEXTOID,
-										   -1, false, TYPALIGN_INT));
-}
-
-static Datum
-print_counts(const KmBins *bins)
-{
-	Datum		counts[KM_BIN_COUNTS];
-
-	for (int i = 0; i < bins->ncounts; i++)
-		counts[i] = Int64GetDatum(bins->counts[i]);
-	return PointerGetDatum(construct_array(counts, bins->ncounts, INT8OID,
-										   sizeof(int64), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
+		names[i] = feature->categories[bins->categories[i]];
+	return kseg_text_array(names, bins->ncategories);
 }
 
 void
@@ -111,8 +85,8 @@ kseg_baseline_store(const KsegBaseline *baseline, const KsegSegmentation *s,
 		if (is_category)
 			values[5] = print_categories(feature, bins);
 		else
-			values[4] = print_edges(bins);
-		values[6] = print_counts(bins);
+			values[4] = kseg_number_array(bins->edges, bins->nedges);
+		values[6] = kseg_count_array(bins->counts, bins->ncounts);
 		kseg_registry_execute("INSERT INTO %s.kseg_baselines"
 							  " (segmentation, version, feature, \"position\","
 							  " edges, categories, counts)"

@@ -200,17 +200,6 @@ check_column_is_free(const KsegSegmentation *s)
 		kseg_error_column_taken(s->segment_column, get_rel_name(s->target));
 }
 
-static Datum
-text_array(char **texts, int n)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		elements[i] = CStringGetTextDatum(texts[i]);
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false,
-										   TYPALIGN_INT));
-}
-
 /* What kseg_create() and kseg_alter() set; the rest is for kseg_create(). */
 #define ALTERABLE	10
 #define CREATABLE	16
@@ -242,10 +231,10 @@ make_row(const KsegSegmentation *s, Datum *values, char *nulls)
 	values[8] = s->pending == NULL ? (Datum) 0 :
 		CStringGetTextDatum(s->pending);
 	nulls[8] = s->pending == NULL ? 'n' : ' ';
-	values[9] = text_array(s->functions, s->nfunctions);
+	values[9] = kseg_text_array(s->functions, s->nfunctions);
 	values[10] = CStringGetTextDatum(s->name);
 	values[11] = ObjectIdGetDatum(s->owner);
-	values[12] = text_array(s->keys, s->nkeys);
+	values[12] = kseg_text_array(s->keys, s->nkeys);
 	values[13] = ObjectIdGetDatum(s->target);
 	values[14] = CStringGetDatum(s->segment_column);
 	values[15] = BoolGetDatum(s->owns_target);

@@ -352,13 +352,11 @@ find_labels(const KsegSegmentation *s, const KmModel *model)
 		bool		is_null;
 		int			id = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
 													 &is_null));
-		char	   *label = SPI_getvalue(tuple, desc, 2);
+		int			c = kseg_find_segment(model, id);
 
-		for (int c = 0; c < model->k; c++)
-		{
-			if (kseg_segment_id(model, c) == id)
-				labels[c] = MemoryContextStrdup(caller, label);
-		}
+		if (c >= 0)
+			labels[c] = MemoryContextStrdup(caller,
+											SPI_getvalue(tuple, desc, 2));
 	}
 	SPI_finish();
 	return labels;

@@ -38,17 +38,6 @@ PG_FUNCTION_INFO_V1(kseg_label);
 /* What the text of a review can say; beyond that, how far is no matter. */
 #define REVIEW_MOST		1000
 
-static int
-find_segment(const KmModel *model, int id)
-{
-	for (int i = 0; i < model->k; i++)
-	{
-		if (model->segments[i].id == id)
-			return i;
-	}
-	return -1;
-}
-
 /* ---- kseg_label() ---- */
 
 /* Without blanks around it, which nobody sees. */
@@ -88,11 +77,11 @@ list_ids(const KmModel *model)
 		if (i == 50 && model->k > i + 1)
 		{
 			appendStringInfo(&ids, ", ..., %d",
-							 model->segments[model->k - 1].id);
+							 kseg_segment_id(model, model->k - 1));
 			break;
 		}
 		appendStringInfo(&ids, "%s%d", i > 0 ? ", " : "",
-						 model->segments[i].id);
+						 kseg_segment_id(model, i));
 	}
 	return ids.data;
 }
@@ -120,7 +109,7 @@ check_unique(const KsegSegmentation *s, const KmModel *model, int segment,
 	other = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 										SPI_tuptable->tupdesc, 1, &is_null));
 	kseg_error_label_taken(s->name, label, other,
-						   find_segment(model, other) < 0);
+						   kseg_find_segment(model, other) < 0);
 }
 
 static void
@@ -197,7 +186,7 @@ kseg_label(PG_FUNCTION_ARGS)
 	if (label == NULL)
 		deleted = delete_label(s, segment);
 	/* the label of a segment that has ended can be taken away */
-	if (deleted == 0 && find_segment(model, segment) < 0)
+	if (deleted == 0 && kseg_find_segment(model, segment) < 0)
 		kseg_error_segment_unknown(s->name, segment, list_ids(model));
 	if (label != NULL)
 	{
@@ -214,23 +203,15 @@ kseg_label(PG_FUNCTION_ARGS)
 static void
 write_names(const KsegSegmentation *s, const KmModel *model)
 {
-	char	  **labels = kseg_labels(model);
 	Oid			types[] = {INT4OID, INT4ARRAYOID, TEXTARRAYOID};
-	Datum	   *ids = palloc(sizeof(Datum) * model->k);
-	Datum	   *names = palloc(sizeof(Datum) * model->k);
+	int		   *ids = palloc(sizeof(int) * model->k);
 	Datum		values[3];
 
 	for (int i = 0; i < model->k; i++)
-	{
-		ids[i] = Int32GetDatum(model->segments[i].id);
-		names[i] = CStringGetTextDatum(labels[i]);
-	}
+		ids[i] = kseg_segment_id(model, i);
 	values[0] = Int32GetDatum(s->id);
-	values[1] = PointerGetDatum(construct_array(ids, model->k, INT4OID,
-												sizeof(int32), true,
-												TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(names, model->k, TEXTOID, -1,
-												false, TYPALIGN_INT));
+	values[1] = kseg_int_array(ids, model->k);
+	values[2] = kseg_text_array(kseg_labels(model), model->k);
 	kseg_registry_execute("INSERT INTO %s.kseg_names AS n"
 						  " (segmentation, segment, name)"
 						  " SELECT $1, m.id, m.name"
@@ -325,7 +306,7 @@ review_version(const KsegSegmentation *s, const KmModel *model,
 		kseg_check(status);
 	for (int i = 0; i < n; i++)
 	{
-		int			segment = find_segment(old, given[i].segment);
+		int			segment = kseg_find_segment(old, given[i].segment);
 		char	   *review;
 
 		if (status == KM_NOTHING_SHARED)

@@ -18,9 +18,12 @@
  *		kept.c			customers kept for a fit and another pass
  *		refit.c			a new model, and whether it may be published
  *		picture.c		an elbow and a scatter plot of each fit
- *		publish.c		what a run writes
+ *		publish.c		what a run writes: target and registry
+ *		history.c		and the history
+ *		log.c			and what it tells of itself
  *		label_segment.c	kseg_label(), and which labels need a review
  *		migration.c		errors of kseg_migration()
+ *		arrays.c		arrays as parameters of our statements
  *		messages.c		wording of errors
  *
  * Two identities do the work.  What users gave us (the query, and all that
@@ -165,6 +168,12 @@ extern Oid	kseg_registry_model_type(void);
 extern KmModel *kseg_registry_model(const KsegSegmentation *s, int version,
 									TimestampTz *created);
 
+/* Arrays as parameters (arrays.c).  Of integers, 0 becomes a null. */
+extern Datum kseg_int_array(const int *numbers, int n);
+extern Datum kseg_count_array(const int64 *counts, int n);
+extern Datum kseg_number_array(const double *numbers, int n);
+extern Datum kseg_text_array(char *const *texts, int n);
+
 /* ---- whose rights (registry.c) ---- */
 
 typedef struct KsegCaller
@@ -226,6 +235,9 @@ extern void kseg_resolved_check(const KsegSegmentation *s);
 
 /* 'SELECT features FROM (the resolved query)': all columns but the key's */
 extern char *kseg_features_query(const KsegSegmentation *s);
+
+/* An operator as SQL that no search_path can change. */
+extern char *kseg_print_operator(Oid operator);
 
 /* ---- customers (members.c) ---- */
 

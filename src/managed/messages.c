@@ -602,16 +602,6 @@ kseg_error_no_earlier_version(const char *name, int version)
 }
 
 void
-kseg_error_segmentation_busy(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("segmentation \"%s\" is being changed by another session",
-					name),
-			 errhint("Try again when it has finished.")));
-}
-
-void
 kseg_error_id_range(const char *column, int id)
 {
 	ereport(ERROR,

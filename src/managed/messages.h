@@ -138,7 +138,6 @@ pg_noreturn extern void kseg_error_no_model(const char *name);
 pg_noreturn extern void kseg_error_no_rows(const char *name);
 pg_noreturn extern void kseg_error_no_earlier_version(const char *name,
 													  int version);
-pg_noreturn extern void kseg_error_segmentation_busy(const char *name);
 /* an id beyond what the segment column's type holds */
 pg_noreturn extern void kseg_error_id_range(const char *column, int id);
 

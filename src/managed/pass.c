@@ -107,27 +107,6 @@ start_pass(void *arg, const KsegQuery *query)
 
 /* ---- one customer ---- */
 
-/* The model's segment with that id, or -1. */
-static int
-find_segment(const KmModel *model, int id)
-{
-	int			low = 0;
-	int			high = model->k - 1;
-
-	while (low <= high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (kseg_segment_id(model, middle) == id)
-			return middle;
-		if (kseg_segment_id(model, middle) < id)
-			low = middle + 1;
-		else
-			high = middle - 1;
-	}
-	return -1;
-}
-
 /*
  * Where a customer belongs who was in segment "current": in the nearest one,
  * unless he is already in another that is hardly farther.
@@ -141,7 +120,7 @@ settle(const PassState *state, const KmScore *score, int current)
 	if (current == 0 ||
 		current == kseg_segment_id(model, score->segment))
 		return score->segment;
-	stay = find_segment(model, current);
+	stay = kseg_find_segment(model, current);
 	if (stay >= 0 && score->distance >
 		state->nearer * km_score_distance(state->predictor, stay))
 		return stay;

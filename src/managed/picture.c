@@ -10,7 +10,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 
 #include "run.h"
@@ -153,17 +152,6 @@ store_elbow(const KsegPicture *picture, const KsegSegmentation *s,
 	}
 }
 
-static Datum
-number_array(const double *numbers, int n)
-{
-	Datum	   *values = palloc(sizeof(Datum) * n);
-
-	for (int i = 0; i < n; i++)
-		values[i] = Float8GetDatum(numbers[i]);
-	return PointerGetDatum(construct_array(values, n, FLOAT8OID, 8,
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 static void
 store_points(const KsegPicture *picture, const KsegSegmentation *s,
 			 int version)
@@ -172,18 +160,14 @@ store_points(const KsegPicture *picture, const KsegSegmentation *s,
 	FLOAT8ARRAYOID};
 	Datum		values[lengthof(types)];
 	int			n = picture->npoints;
-	Datum	   *segments = palloc(sizeof(Datum) * Max(n, 1));
 
 	if (n == 0)
 		return;
-	for (int i = 0; i < n; i++)
-		segments[i] = Int32GetDatum(picture->segments[i]);
 	values[0] = Int32GetDatum(s->id);
 	values[1] = Int32GetDatum(version);
-	values[2] = PointerGetDatum(construct_array(segments, n, INT4OID, 4, true,
-												TYPALIGN_INT));
-	values[3] = number_array(picture->x, n);
-	values[4] = number_array(picture->y, n);
+	values[2] = kseg_int_array(picture->segments, n);
+	values[3] = kseg_number_array(picture->x, n);
+	values[4] = kseg_number_array(picture->y, n);
 	kseg_registry_execute("INSERT INTO %s.kseg_points (segmentation, version,"
 						  " \"position\", segment, x, y)"
 						  " SELECT $1, $2, t.n, t.segment, t.x, t.y"

@@ -186,17 +186,6 @@ unexplained(const KmModel *model)
 	return model->total > 0 ? model->inertia / model->total : 0;
 }
 
-static bool
-has_segment(const KmModel *model, int id)
-{
-	for (int i = 0; i < model->k; i++)
-	{
-		if (kseg_segment_id(model, i) == id)
-			return true;
-	}
-	return false;
-}
-
 char *
 kseg_refit_hold(const KsegPass *before, const KsegPass *after)
 {
@@ -217,7 +206,8 @@ kseg_refit_hold(const KsegPass *before, const KsegPass *after)
 			(double) before->sizes[i] / before->scored;
 		int			id = kseg_segment_id(before->model, i);
 
-		if (share > limits->vanished && !has_segment(after->model, id))
+		if (share > limits->vanished &&
+			kseg_find_segment(after->model, id) < 0)
 			kseg_add_note(&text,
 						  "segment %d, which has %.0f %% of the customers, would end",
 						  id, 100 * share);

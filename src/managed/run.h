@@ -1,7 +1,7 @@
 /*
  * run.h
- *		The steps of a run: a pass over the customers (pass.c), a fit
- *		(refit.c), what is written (publish.c).
+ *		The steps of a run: a pass over the customers (pass.c, kept.c), a fit
+ *		(refit.c, picture.c), what is written (publish.c, history.c, log.c).
  */
 #ifndef RUN_H
 #define RUN_H
@@ -121,7 +121,7 @@ extern void kseg_picture_store(const KsegPicture *picture,
  */
 extern char *kseg_refit_hold(const KsegPass *before, const KsegPass *after);
 
-/* ---- what is written (publish.c) ---- */
+/* ---- what is written (publish.c, history.c, log.c) ---- */
 
 /* How many customers went from one segment to another; 0: none. */
 typedef struct KsegMove
@@ -174,5 +174,28 @@ extern void kseg_run_log(const KsegSegmentation *s, const KsegPass *pass,
 
 /* Delete what is older than the segmentation keeps. */
 extern void kseg_run_forget(const KsegSegmentation *s, const KsegRun *run);
+
+/* ---- what kseg_publish() and the history share, within SPI ---- */
+
+/* Rows that SQL sees under the name from now on. */
+extern void kseg_register_rows(const char *name, Tuplestorestate *rows,
+							   TupleDesc desc, int64 count);
+/*
+ * Have each change find its row by the index on the key, one after the other.
+ * Any other join would lose their order, or read the whole table.
+ */
+extern void kseg_join_by_index(void);
+
+/* History that agreed with the target follows its changes. */
+extern void kseg_history_follow(const KsegPass *pass, KsegRun *run,
+								MemoryContext context);
+/*
+ * History that does not agree with the target (the first run; rows were
+ * deleted, or segments edited by hand) is compared with all of it.  First the
+ * target is read, as its owner: all customers with a segment.
+ */
+extern Tuplestorestate *kseg_history_members(const KsegPass *pass);
+extern void kseg_history_compare(const KsegPass *pass, KsegRun *run,
+								 MemoryContext context);
 
 #endif							/* RUN_H */

@@ -10,14 +10,12 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
-#include "utils/syscache.h"
 
 #include "../pg/errors.h"
 #include "create.h"
@@ -214,23 +212,6 @@ key_expression(const KsegKeyColumns *keys, int i)
 					generate_collation_name(collation) : "");
 }
 
-static char *
-operator_name(Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-	char	   *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	name = psprintf("OPERATOR(%s.%s)",
-					quote_identifier(get_namespace_name(form->oprnamespace)),
-					NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return name;
-}
-
 static void
 select_rows(const char *sql)
 {
@@ -290,7 +271,7 @@ check_present(const KsegSegmentation *s, const KsegResolved *resolved,
 	for (int i = 0; i < keys->n; i++)
 		appendStringInfo(&conditions, "%st.%s %s (%s)",
 						 i > 0 ? " AND " : "", keys->names[i],
-						 operator_name(keys->equals[i]),
+						 kseg_print_operator(keys->equals[i]),
 						 key_expression(keys, i));
 
 	SPI_connect();

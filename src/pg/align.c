@@ -35,6 +35,26 @@ kseg_align_models(KmModel *model, const KmModel *old)
 	return alignment;
 }
 
+int
+kseg_find_segment(const KmModel *model, int id)
+{
+	int			low = 0;
+	int			high = model->k - 1;
+
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (kseg_segment_id(model, middle) == id)
+			return middle;
+		if (kseg_segment_id(model, middle) < id)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return -1;
+}
+
 static KmModel *
 open_argument(FunctionCallInfo fcinfo, int argument)
 {

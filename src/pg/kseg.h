@@ -330,13 +330,15 @@ kseg_segment_id(const KmModel *model, int segment)
 /* shortest text that reads back as the same double */
 extern void kseg_append_double(StringInfo buffer, double value);
 
-/* ---- models that continue others (align.c) ---- */
+/* ---- ids of segments, models that continue others (align.c) ---- */
 
 /*
  * Give a model's segments the ids of the older model's that they continue,
  * and sort them by these.
  */
 extern KmAlignment *kseg_align_models(KmModel *model, const KmModel *old);
+/* the segment with that id, which rise; or -1 */
+extern int	kseg_find_segment(const KmModel *model, int id);
 
 /* ---- names for segments (label.c) ---- */
 

@@ -1,4 +1,4 @@
--- 97-plot-history.sql: pictures of what became of segments
+-- 98-plot-history.sql: pictures of what became of segments
 
 -- As those of 80-plot.sql, over what runs left in the tables.
 
