@@ -34,7 +34,7 @@ sub attempt
 
 # stop() is called by the query for each of its rows and by triggers for each
 # row that is written.  At the row whose number is in test.row, of the place
-# that test.place names, it does what test.how says.
+# that test.place names, it does what test.how says; or it counts them all.
 ask('CREATE EXTENSION kseg');
 my @ours = split /\n/, ask(q{
 	SELECT c.relname FROM pg_class AS c JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
@@ -42,8 +42,12 @@ my @ours = split /\n/, ask(q{
 	ORDER BY c.relname});
 ask(q{
 	CREATE SEQUENCE passed;
+	CREATE TABLE places (place text);
 	CREATE FUNCTION stop(place text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
+		IF current_setting('test.how', true) = 'count' THEN
+			INSERT INTO public.places VALUES (place);
+		END IF;
 		IF place IS DISTINCT FROM current_setting('test.place', true) THEN
 			RETURN;
 		END IF;
@@ -123,15 +127,10 @@ like($before, qr/^customers\|1520\|/m, 'there is something to lose');
 my %passes;
 for my $name (@names)
 {
-	for my $place ('query', map({ ("$_ insert", "$_ update", "$_ delete") } @ours, $target{$name}))
-	{
-		ask("ALTER SEQUENCE passed RESTART");
-		my ($out, $err) = attempt("BEGIN; SELECT kseg_run('$name', 'refit'); ROLLBACK; SELECT nextval('passed') - 1",
-			'test.place' => $place, 'test.row' => 0, 'test.how' => 'error');
-		my ($passes) = $out =~ /(\d+)\z/;
-		die "$name, $place: $err" unless defined $passes;
-		$passes{$name}{$place} = $passes if $passes > 0;
-	}
+	my ($out, $err) = attempt("BEGIN; DO \$\$ BEGIN PERFORM kseg_run('$name', 'refit'); END \$\$; SELECT place, count(*) FROM places GROUP BY place; ROLLBACK",
+		'test.how' => 'count');
+	$passes{$name} = { map { split /\|/ } split /\n/, $out };
+	is($err, '', "$name: a run passes all places");
 	note("$name: " . join(', ', map { "$_ $passes{$name}{$_}" } sort keys %{ $passes{$name} }));
 }
 is(state(), $before, 'a run that is rolled back leaves nothing');
@@ -347,13 +346,12 @@ ask(q{
 	SELECT i AS id, hashint4(i) % 1000 AS a, (hashint4(i + 1) & 65535)::float8 AS b,
 	       sqrt((hashint4(i + 2) & 65535)::float8) AS c, (hashint4(i + 3) % 100)::numeric AS d,
 	       'v' || (hashint4(i + 6) & 15) AS g, NULL::int AS segment
-	FROM generate_series(1, 60000) AS i;
+	FROM generate_series(1, 40000) AS i;
 	ALTER TABLE many ADD PRIMARY KEY (id);
 	CREATE TABLE many_more AS TABLE many;
 	ALTER TABLE many_more ADD PRIMARY KEY (id);
 	SELECT kseg_create('new', 'SELECT id, a, b, c, d FROM many_more', 'id', 8, target => 'many_more');
-	SELECT kseg_create('new table', 'SELECT id, a, b, c, d FROM many_more', 'id', 8);
-	SELECT kseg_create('evidence', 'SELECT id, a, b, c, d FROM many_more WHERE id <= 6000', 'id');
+	SELECT kseg_create('evidence', 'SELECT id, a, b, c, d FROM many_more WHERE id <= 3000', 'id');
 	SELECT kseg_create('old', 'SELECT id, a, b, c, d, g FROM many', 'id', 12, target => 'many');
 	SELECT kseg_create('old table', 'SELECT id, a, b, c, d, g FROM many', 'id', 12);
 	SELECT kseg_run('old');
@@ -383,7 +381,6 @@ sub overrun
 
 my %statements = (
 	'a first run' => "SELECT kseg_run('new')",
-	'a first run into a table of its own' => "SELECT kseg_run('new table')",
 	'a first run that chooses k' => "SELECT kseg_run('evidence')",
 	'a night' => "SELECT kseg_run('old', 'score')",
 	'a night into a table of its own' => "SELECT kseg_run('old table', 'score')",
@@ -400,9 +397,9 @@ for my $name (sort keys %statements)
 	is($failure, '', "$name: works");
 	$cancelled = $alive = 0;
 	$odd = '';
-	for my $i (1 .. 9)
+	for my $i (1 .. 6)
 	{
-		my $timeout = int($whole * $i / 10) || 1;
+		my $timeout = int($whole * $i / 7) || 1;
 		my ($time, $err, $out) = overrun($statements{$name}, $timeout);
 
 		$alive++ if $out =~ /alive/;
@@ -419,8 +416,8 @@ for my $name (sort keys %statements)
 	@late = sort { $a <=> $b } @late;
 	note(sprintf('%s: %.0f ms whole, %d cancelled, latest %.0f ms after its time', $name, $whole, $cancelled, $late[-1] // 0));
 	is($odd, '', "$name: no other error");
-	is($alive, 9, "$name: the session goes on");
-	cmp_ok($cancelled, '>=', 3, "$name: some were cancelled on their way") unless $whole < 20;
+	is($alive, 6, "$name: the session goes on");
+	cmp_ok($cancelled, '>=', 2, "$name: some were cancelled on their way") unless $whole < 20;
 	# one late answer may be the machine's fault
 	cmp_ok($late[-2] // 0, '<', 100, "$name: cancelled within 100 ms");
 }
