@@ -473,8 +473,8 @@ kseg_alter(PG_FUNCTION_ARGS)
 		resolved = resolve_as_owner(s, NULL);
 		if (strcmp(resolved->text, s->resolved) != 0)
 			add_pending(s, "the query was changed");
+		take_query(s, resolved);
 	}
-	take_query(s, resolved);
 	find_same_keys(s, resolved);
 	kseg_target_check(s, resolved, &keys);
 	kseg_survey(s, resolved, options, &keys, &survey);

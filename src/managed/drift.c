@@ -399,6 +399,7 @@ kseg_drift(PG_FUNCTION_ARGS)
 	KmModel    *model;
 	KsegDrift  *drift;
 	KsegCaller	caller;
+	KsegGuard	guard;
 	char	  **labels;
 
 	if (PG_ARGISNULL(0))
@@ -418,8 +419,9 @@ kseg_drift(PG_FUNCTION_ARGS)
 	drift = kseg_drift_create(s, model, s->version);
 
 	kseg_become_owner(s, &caller);
-	kseg_scored_run(model, kseg_features_query(s), NULL, start_rows, add_row,
-					drift);
+	guard = kseg_guard(s, true);
+	kseg_scored_run(model, kseg_features_query(s), &guard, NULL, start_rows,
+					add_row, drift);
 	kseg_become_caller(&caller);
 	put_drift((ReturnSetInfo *) fcinfo->resultinfo, drift, labels);
 

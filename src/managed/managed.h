@@ -213,7 +213,8 @@ typedef struct KsegResolved
 {
 	char	   *text;			/* names qualified, no ";" at its end */
 	int			nfunctions;
-	char	  **functions;		/* outside pg_catalog that it calls, with their
+	char	  **functions;		/* outside pg_catalog that it calls, and those
+								 * behind operators from there, with their
 								 * argument types; sorted */
 	KsegQuery	columns;
 	int			nkeys;
@@ -229,9 +230,17 @@ extern KsegResolved *kseg_resolve(const char *query, const char *key);
 
 /*
  * Raise when the resolved query would call other functions than those that
- * were registered.  Call as the owner, before the query runs.
+ * were registered.  Call as the owner.  Whoever then runs a text made of the
+ * query does so behind a guard, since it is analysed anew.
  */
 extern void kseg_resolved_check(const KsegSegmentation *s);
+
+/*
+ * Lets no query call other functions than those that were registered; what
+ * names mean was fixed, and is again if a function has changed it meanwhile.
+ * is_within: the query is in the FROM of one of ours.
+ */
+extern KsegGuard kseg_guard(const KsegSegmentation *s, bool is_within);
 
 /* 'SELECT features FROM (the resolved query)': all columns but the key's */
 extern char *kseg_features_query(const KsegSegmentation *s);

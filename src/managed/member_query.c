@@ -55,6 +55,8 @@ analyse(const char *text)
 static char *
 print_query(Query *query)
 {
+	/* what was analysed may have run functions, which may change settings */
+	kseg_fix_settings();
 	/* printing locks, and changes what it prints */
 	return pg_get_querydef(copyObject(query), false);
 }
@@ -355,6 +357,7 @@ add_compared_keys(KsegMemberQuery *result, const Analysed *analysed,
 	{
 		appendStringInfo(&sql, " FROM (\n%s\n) AS q", result->query);
 		result->query = sql.data;
+		result->is_within = true;
 	}
 }
 

@@ -25,6 +25,7 @@ struct KsegMembers
 {
 	/* set once */
 	MemoryContext context;
+	const KsegSegmentation *s;
 	KsegMemberTarget target;
 	KsegMemberQuery query;
 	KsegMemberKey own;			/* of the target's types */
@@ -113,6 +114,7 @@ kseg_members_create(const KsegSegmentation *s)
 	KsegMemberTarget *target = &members->target;
 
 	members->context = CurrentMemoryContext;
+	members->s = s;
 	kseg_member_target_open(target, s);
 	kseg_resolved_check(s);
 	kseg_member_query_init(&members->query, target, s->resolved,
@@ -255,17 +257,20 @@ static void
 run_direct(KsegMembers *members)
 {
 	KsegMember *member = &members->member;
+	KsegGuard	guard = kseg_guard(members->s, false);
 
 	member->key = members->key;
 	member->in_target = true;
-	kseg_query_run(members->query.query, start_query, take_direct, members);
+	kseg_query_run(members->query.query, &guard, start_query, take_direct,
+				   members);
 
 	if (members->query.others == NULL)
 		return;
 	member->in_query = false;
 	member->values = NULL;
 	member->nulls = NULL;
-	kseg_query_run(members->query.others, start_others, take_gone, members);
+	kseg_query_run(members->query.others, &guard, start_others, take_gone,
+				   members);
 }
 
 /* ---- reading: by key ---- */
@@ -366,11 +371,17 @@ take_left(KsegMembers *members)
 static void
 run_by_key(KsegMembers *members)
 {
+	KsegGuard	guard = kseg_guard(members->s, members->query.is_within);
+	/* of the target nothing but columns is read, and casts of them */
+	KsegGuard	target_guard = kseg_guard(members->s, true);
+
 	members->table = kseg_member_table_create(members->context,
 											  members->compared,
 											  &members->own);
-	kseg_query_run(members->query.others, start_others, keep_target_row, members);
-	kseg_query_run(members->query.query, start_query, take_by_key, members);
+	kseg_query_run(members->query.others, &target_guard, start_others,
+				   keep_target_row, members);
+	kseg_query_run(members->query.query, &guard, start_query, take_by_key,
+				   members);
 	take_left(members);
 	kseg_member_table_free(members->table);
 	members->table = NULL;

@@ -83,6 +83,8 @@ typedef struct KsegMemberQuery
 	 */
 	bool		is_direct;
 	bool		tells_gone;
+	bool		is_within;		/* the registered query is in its FROM, with
+								 * nothing but casts around it */
 	char	   *query;
 	int		   *query_keys;		/* its columns with the key to compare */
 

@@ -148,15 +148,16 @@ kseg_refit(const KsegSegmentation *s, const KmModel *old, KsegIngest *ingest)
 	MemoryContext context = AllocSetContextCreate(caller, "kseg refit",
 												  ALLOCSET_DEFAULT_SIZES);
 	char	   *query = kseg_features_query(s);
+	KsegGuard	guard = kseg_guard(s, true);
 	int			k = 0;
 
 	if (s->k == 0 && old == NULL)
-		k = kseg_elbow_choose(query, s->options, &refit->choice);
+		k = kseg_elbow_choose(query, &guard, s->options, &refit->choice);
 	if (ingest == NULL)
 	{
 		MemoryContextSwitchTo(context);
 		ingest = kseg_ingest_query(context, kseg_refit_options(s, old),
-								   query);
+								   query, &guard);
 		MemoryContextSwitchTo(caller);
 	}
 	make_model(s, old, k, ingest, context, refit);
@@ -166,7 +167,8 @@ kseg_refit(const KsegSegmentation *s, const KmModel *old, KsegIngest *ingest)
 	if (s->k == 0 && old != NULL)
 	{
 		char	   *choice;
-		int			proposed = kseg_elbow_choose(query, s->options, &choice);
+		int			proposed = kseg_elbow_choose(query, &guard, s->options,
+										 &choice);
 
 		if (proposed != refit->model->k)
 		{

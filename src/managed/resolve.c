@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -92,16 +93,94 @@ add_function(Oid function, void *context)
 	return false;
 }
 
-/* Views are not looked into: they know their functions by more than a name. */
+/* An operator that anybody made may call what it likes. */
+static void
+add_operator(Oid operator, List **functions)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	if (form->oprnamespace != PG_CATALOG_NAMESPACE)
+		*functions = list_append_unique_oid(*functions, form->oprcode);
+	ReleaseSysCache(tuple);
+}
+
+static void
+add_operators(Node *node, List **functions)
+{
+	ListCell   *cell;
+
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			/* these three are the same struct */
+			add_operator(((OpExpr *) node)->opno, functions);
+			break;
+		case T_ScalarArrayOpExpr:
+			add_operator(((ScalarArrayOpExpr *) node)->opno, functions);
+			break;
+		case T_RowCompareExpr:
+			foreach(cell, ((RowCompareExpr *) node)->opnos)
+				add_operator(lfirst_oid(cell), functions);
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Is it a view, expanded?  Servers before 15.14 do not say so in relid; there
+ * the view itself comes first in its own range table, as "old".
+ */
+static bool
+is_view(const RangeTblEntry *entry)
+{
+	RangeTblEntry *first;
+
+	if (entry->rtekind != RTE_SUBQUERY)
+		return false;
+	if (OidIsValid(entry->relid))
+		return true;
+	if (entry->subquery->rtable == NIL)
+		return false;
+	first = linitial_node(RangeTblEntry, entry->subquery->rtable);
+	return first->rtekind == RTE_RELATION &&
+		first->relkind == RELKIND_VIEW;
+}
+
+/*
+ * Views and policies are not looked into: they know their functions by more
+ * than a name.
+ */
 static bool
 collect_functions(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, collect_functions, context,
-								 0);
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *cell;
+
+		foreach(cell, query->rtable)
+		{
+			RangeTblEntry entry = *lfirst_node(RangeTblEntry, cell);
+
+			entry.securityQuals = NIL;
+			if (!is_view(&entry))
+				(void) range_table_entry_walker(&entry, collect_functions,
+												context, 0);
+		}
+		return query_tree_walker(query, collect_functions, context,
+								 QTW_IGNORE_RANGE_TABLE);
+	}
 	(void) check_functions_in_node(node, add_function, context);
+	add_operators(node, context);
 	return expression_tree_walker(node, collect_functions, context);
 }
 
@@ -141,6 +220,12 @@ analyse(const char *query)
 	return kseg_query_check(plan);
 }
 
+static Query *
+analysed(CachedPlanSource *source)
+{
+	return linitial_node(Query, source->query_list);
+}
+
 /*
  * SPI keeps the query with its views expanded, which is not what was written;
  * so it is analysed once more.
@@ -152,10 +237,12 @@ without_views(CachedPlanSource *source)
 									 source->query_string, NULL, 0, NULL);
 }
 
-static char *
-qualify(CachedPlanSource *source)
+static void
+qualify(KsegResolved *resolved, CachedPlanSource *source,
+		MemoryContext context)
 {
 	Query	   *query = without_views(source);
+	MemoryContext caller;
 	char	   *text;
 	int			guc_level;
 
@@ -167,29 +254,33 @@ qualify(CachedPlanSource *source)
 	kseg_fix_settings();
 	text = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, guc_level);
+
+	caller = MemoryContextSwitchTo(context);
 	/* it begins as it stands in a view */
-	return text + strspn(text, " ");
+	resolved->text = pstrdup(text + strspn(text, " "));
+	resolved->functions = list_functions(query, &resolved->nfunctions);
+	MemoryContextSwitchTo(caller);
 }
 
 /*
- * Raise unless the text has the same columns when it is read at night; note
- * the functions that it calls then.
+ * Raise unless the text has the same columns when it is read at night, and
+ * calls the functions that were noted.  It is the same, but for what the
+ * server prints without a schema: the "=" of USING and of CASE x WHEN.
  */
 static void
-check_text(KsegResolved *resolved, MemoryContext context)
+check_text(const KsegResolved *resolved)
 {
 	const KsegQuery *columns = &resolved->columns;
 	CachedPlanSource *source;
-	Query	   *query;
 	KsegQuery	again;
-	MemoryContext caller;
+	char	  **functions;
+	int			count;
 	int			guc_level;
 
 	guc_level = NewGUCNestLevel();
 	kseg_fix_settings();
 	source = analyse(resolved->text);
 	kseg_query_describe(&again, source->resultDesc);
-	query = without_views(source);
 	AtEOXact_GUC(true, guc_level);
 
 	if (again.ncolumns != columns->ncolumns)
@@ -203,10 +294,17 @@ check_text(KsegResolved *resolved, MemoryContext context)
 			kseg_error_query_differs();
 	}
 
-	caller = MemoryContextSwitchTo(context);
-	resolved->functions = list_functions(query, &resolved->nfunctions);
-	MemoryContextSwitchTo(caller);
+	functions = list_functions(analysed(source), &count);
+	if (count != resolved->nfunctions)
+		kseg_error_query_differs();
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(functions[i], resolved->functions[i]) != 0)
+			kseg_error_query_differs();
+	}
 }
+
+/* ---- when it runs ---- */
 
 /*
  * A name with its schema still leaves the choice among functions of that name
@@ -215,14 +313,13 @@ check_text(KsegResolved *resolved, MemoryContext context)
  * VARIADIC "any") by one for this type, and have it run with the owner's
  * rights.
  */
-void
-kseg_resolved_check(const KsegSegmentation *s)
+static void
+check_calls(Query *query, const void *arg)
 {
-	char	  **functions;
+	const KsegSegmentation *s = arg;
 	int			count;
+	char	  **functions = list_functions(query, &count);
 
-	SPI_connect();
-	functions = list_functions(without_views(analyse(s->resolved)), &count);
 	for (int i = 0; i < count; i++)
 	{
 		if (kseg_find_word(functions[i],
@@ -230,7 +327,43 @@ kseg_resolved_check(const KsegSegmentation *s)
 						   s->nfunctions) < 0)
 			kseg_error_query_captured(s->name, functions[i]);
 	}
+}
+
+/* Around the query there is nothing that a name alone leads to. */
+static void
+check_calls_within(Query *query, const void *arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+
+		if (entry->rtekind == RTE_SUBQUERY)
+			check_calls(entry->subquery, arg);
+	}
+}
+
+KsegGuard
+kseg_guard(const KsegSegmentation *s, bool is_within)
+{
+	KsegGuard	guard = {
+		.before = kseg_fix_settings,
+		.check = is_within ? check_calls_within : check_calls,
+		.arg = s
+	};
+
+	return guard;
+}
+
+void
+kseg_resolved_check(const KsegSegmentation *s)
+{
+	SPI_connect();
+	check_calls(analysed(analyse(s->resolved)), s);
 	SPI_finish();
+	/* literals of the owner's types run functions, which may change it */
+	kseg_fix_settings();
 }
 
 /* ---- the key ---- */
@@ -304,8 +437,8 @@ kseg_resolve(const char *query, const char *key)
 			kseg_error_query_repeated(resolved->columns.names[i]);
 	}
 
-	resolved->text = MemoryContextStrdup(caller, qualify(source));
-	check_text(resolved, caller);
+	qualify(resolved, source, caller);
+	check_text(resolved);
 	SPI_finish();
 
 	if (key != NULL)
@@ -326,7 +459,6 @@ kseg_features_query(const KsegSegmentation *s)
 	StringInfoData list;
 	char	   *text;
 
-	kseg_resolved_check(s);
 	SPI_connect();
 	kseg_query_describe(&columns, analyse(s->resolved)->resultDesc);
 	initStringInfo(&list);

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/ruleutils.h"
 
 #include "../pg/errors.h"
@@ -173,13 +174,14 @@ read_rows(const KsegSegmentation *s, const KsegResolved *resolved,
 		  KsegOptions *options, KsegSurvey *survey)
 {
 	SurveyRows	rows = {0};
+	KsegGuard	guard = kseg_guard(s, false);
 
 	rows.context = AllocSetContextCreate(CurrentMemoryContext, "kseg survey",
 										 ALLOCSET_DEFAULT_SIZES);
 	rows.resolved = resolved;
 	rows.options = options;
 	rows.null_keys = palloc0(sizeof(int64) * resolved->nkeys);
-	kseg_query_run(resolved->text, start_rows, survey_row, &rows);
+	kseg_query_run(resolved->text, &guard, start_rows, survey_row, &rows);
 	for (int i = 0; i < resolved->nkeys; i++)
 	{
 		if (rows.null_keys[i] > 0)
@@ -212,11 +214,22 @@ key_expression(const KsegKeyColumns *keys, int i)
 					generate_collation_name(collation) : "");
 }
 
+/* The query is in the FROM. */
 static void
-select_rows(const char *sql)
+select_rows(const KsegSegmentation *s, const char *sql)
 {
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute failed: %s",
+	KsegGuard	guard = kseg_guard(s, true);
+	SPIPlanPtr	plan;
+
+	guard.before();
+	plan = SPI_prepare(sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	guard.check(linitial_node(Query, kseg_query_check(plan)->query_list),
+				guard.arg);
+	if (SPI_execute_plan(plan, NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s",
 			 SPI_result_code_string(SPI_result));
 }
 
@@ -227,7 +240,8 @@ first_value(int column)
 }
 
 static void
-check_unique(const KsegResolved *resolved, const KsegKeyColumns *keys)
+check_unique(const KsegSegmentation *s, const KsegResolved *resolved,
+			 const KsegKeyColumns *keys)
 {
 	StringInfoData list;
 	StringInfoData numbers;
@@ -242,7 +256,8 @@ check_unique(const KsegResolved *resolved, const KsegKeyColumns *keys)
 	}
 
 	SPI_connect();
-	select_rows(psprintf("SELECT %spg_catalog.count(*) FROM (%s) AS q"
+	select_rows(s,
+				psprintf("SELECT %spg_catalog.count(*) FROM (%s) AS q"
 						 " GROUP BY %s HAVING pg_catalog.count(*) > 1"
 						 " ORDER BY %s LIMIT 1",
 						 list.data, resolved->text, numbers.data,
@@ -275,7 +290,8 @@ check_present(const KsegSegmentation *s, const KsegResolved *resolved,
 						 key_expression(keys, i));
 
 	SPI_connect();
-	select_rows(psprintf("SELECT pg_catalog.count(*) FROM (%s) AS q"
+	select_rows(s,
+				psprintf("SELECT pg_catalog.count(*) FROM (%s) AS q"
 						 " LEFT JOIN %s AS t ON %s WHERE t.%s IS NULL",
 						 resolved->text, keys->target, conditions.data,
 						 keys->names[0]));
@@ -317,7 +333,7 @@ kseg_survey(const KsegSegmentation *s, const KsegResolved *resolved,
 	error_context_stack = &callback;
 
 	read_rows(s, resolved, options, survey);
-	check_unique(resolved, keys);
+	check_unique(s, resolved, keys);
 	if (!s->owns_target)
 		check_present(s, resolved, keys, survey->rows);
 

@@ -178,7 +178,8 @@ measure_elbow(Elbow *elbow, KmFit *fit, int k_min, int k_max,
 /* The same of the rows of a query; the context is the current one. */
 static void
 run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
-		  int k_min, int k_max, const char *query, bool with_stability)
+		  int k_min, int k_max, const char *query, const KsegGuard *guard,
+		  bool with_stability)
 {
 	KsegIngest *ingest;
 
@@ -188,7 +189,7 @@ run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
 		kseg_error_elbow_previous();
 	if (options->core.sample < k_max)
 		kseg_error_sample_below_k(options->core.sample, k_max);
-	ingest = kseg_ingest_query(context, options, query);
+	ingest = kseg_ingest_query(context, options, query, guard);
 	measure_elbow(elbow, kseg_ingest_begin(ingest), k_min, k_max,
 				  with_stability);
 }
@@ -370,7 +371,7 @@ kseg_elbow(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	run_elbow(&elbow, context, kseg_options_parse(json, 0, false), k_min,
-			  k_max, text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
+			  k_max, text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL, true);
 	put_elbow((ReturnSetInfo *) fcinfo->resultinfo, &elbow);
 
 	MemoryContextSwitchTo(caller);
@@ -412,7 +413,8 @@ choose_point(const Elbow *elbow, char **reason)
 }
 
 int
-kseg_elbow_choose(const char *query, Jsonb *options, char **reason)
+kseg_elbow_choose(const char *query, const KsegGuard *guard, Jsonb *options,
+				  char **reason)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
@@ -427,7 +429,7 @@ kseg_elbow_choose(const char *query, Jsonb *options, char **reason)
 	/* nobody asked for as many as the rows may not support */
 	parsed->core.small_is_error = false;
 	run_elbow(&elbow, context, parsed, 1,
-			  Min(CHOOSE_MAX, parsed->core.sample), query, false);
+			  Min(CHOOSE_MAX, parsed->core.sample), query, guard, false);
 	MemoryContextSwitchTo(caller);
 	k = choose_point(&elbow, reason);
 	MemoryContextDelete(context);

@@ -218,7 +218,7 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 	evaluation.model = kseg_model_open(model, evaluation.context);
 	check_centroids(evaluation.model);
 	kseg_scored_run(evaluation.model, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-					NULL, start_rows, add_row, &evaluation);
+					NULL, NULL, start_rows, add_row, &evaluation);
 	measure_rows(&evaluation);
 
 	put_quality(result, 0, &evaluation.overall, note_overall(&evaluation));

@@ -319,7 +319,7 @@ kseg_explain(PG_FUNCTION_ARGS)
 	rows.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 								 rows.context);
 	kseg_scored_run(rows.model, text_to_cstring(PG_GETARG_TEXT_PP(1)), NULL,
-					start_rows, read_row, &rows);
+					NULL, start_rows, read_row, &rows);
 	if (rows.positions == NULL)
 		name_elements(&rows);
 

@@ -244,8 +244,10 @@ extern bool kseg_ingest_add_slot(KsegIngest *ingest, const Datum *values,
 								 const bool *nulls, const int *columns);
 
 /* all rows of a query, whose columns are the features (query_fit.c) */
+struct KsegGuard;
 extern KsegIngest *kseg_ingest_query(MemoryContext context,
-									 KsegOptions *options, const char *query);
+									 KsegOptions *options, const char *query,
+									 const struct KsegGuard *guard);
 
 /* so many rows will come, for the error when they do not fit */
 extern void kseg_ingest_expect(KsegIngest *ingest, int64 rows);
@@ -288,7 +290,8 @@ extern double kseg_lap(instr_time *since);
  * What kseg_elbow() of k = 1 .. 10 speaks for: its knee, else its best
  * silhouette, else 1.  *reason: which, in words; palloc'd.
  */
-extern int	kseg_elbow_choose(const char *query, Jsonb *options,
+extern int	kseg_elbow_choose(const char *query,
+							  const struct KsegGuard *guard, Jsonb *options,
 							  char **reason);
 
 /* a row of kseg_elbow(): k, inertia, explained, drop_pct, silhouette,
@@ -411,14 +414,27 @@ typedef struct KsegQuery
 } KsegQuery;
 
 /*
- * Run a read-only query as the caller, under the active snapshot.  start is
- * called once with the columns before the first row (they are gone when
+ * What stands before a query that was registered earlier: "before" is called
+ * before the text is analysed, "check" with the very query that will be
+ * executed, its views expanded; it raises when that may not run.
+ */
+struct Query;
+typedef struct KsegGuard
+{
+	void		(*before) (void);
+	void		(*check) (struct Query *query, const void *arg);
+	const void *arg;
+} KsegGuard;
+
+/*
+ * Run a read-only query as the caller, under the active snapshot.  guard: NULL
+ * for a query that the caller gives.  start is called once with the columns before the first row (they are gone when
  * this returns), row once a row with the slot's values and nulls, in a
  * context that is reset after each row.  Both must switch to a context of
  * theirs for what they keep.  Raises when the text is not one SELECT
  * (VALUES, TABLE, WITH) or would change data.
  */
-extern void kseg_query_run(const char *text,
+extern void kseg_query_run(const char *text, const KsegGuard *guard,
 						   void (*start) (void *arg, const KsegQuery *query),
 						   void (*row) (void *arg, const Datum *values,
 										const bool *nulls),
@@ -471,7 +487,7 @@ typedef struct KsegScoredRow
  * holds them all), row once a row, in a context that is reset after it.
  */
 extern void kseg_scored_run(const KmModel *model, const char *query,
-							const char *key,
+							const KsegGuard *guard, const char *key,
 							void (*start) (void *arg, const KsegQuery *query,
 										   const int *positions),
 							void (*row) (void *arg, const KsegScoredRow *row),

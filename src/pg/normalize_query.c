@@ -179,7 +179,7 @@ kseg_normalize_query(PG_FUNCTION_ARGS)
 	rows.key_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	rows.scale = kseg_scale_parse(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 
-	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), start_normalize,
+	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL, start_normalize,
 				   add_normalize_row, &rows);
 
 	status = km_stats_finish(rows.stats, rows.scale, rows.features);

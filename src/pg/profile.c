@@ -478,7 +478,7 @@ kseg_profile_query(PG_FUNCTION_ARGS)
 	profiled.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 									 profiled.context);
 	kseg_scored_run(profiled.model, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-					NULL, start_profile, add_profile_row, &profiled);
+					NULL, NULL, start_profile, add_profile_row, &profiled);
 	put_profile(&profiled, (ReturnSetInfo *) fcinfo->resultinfo);
 
 	MemoryContextSwitchTo(caller);

@@ -269,7 +269,7 @@ kseg_project(PG_FUNCTION_ARGS)
 								(Size) kseg_work_mem * 1024,
 								(KmSimd) kseg_simd, &projection.placed));
 	kseg_scored_run(projection.model,
-					text_to_cstring(PG_GETARG_TEXT_PP(1)),
+					text_to_cstring(PG_GETARG_TEXT_PP(1)), NULL,
 					projection.key_name, start_rows, add_row, &projection);
 	if (km_placed_rows(projection.placed) > 0)
 		find_axes(&projection);

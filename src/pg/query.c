@@ -144,7 +144,7 @@ kseg_query_describe(KsegQuery *query, TupleDesc desc)
 }
 
 void
-kseg_query_run(const char *text,
+kseg_query_run(const char *text, const KsegGuard *guard,
 			   void (*start) (void *arg, const KsegQuery *query),
 			   void (*row) (void *arg, const Datum *values,
 							const bool *nulls),
@@ -159,12 +159,21 @@ kseg_query_run(const char *text,
 
 	SPI_connect();
 
+	if (guard != NULL)
+		guard->before();
 	/* the query is run to its end, so it may use workers */
 	plan = SPI_prepare_cursor(text, 0, NULL, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",
 			 SPI_result_code_string(SPI_result));
 	source = kseg_query_check(plan);
+
+	/*
+	 * A plan that is not saved is not told when the catalogs change, so it is
+	 * this query that runs; and what it refers to is locked.
+	 */
+	if (guard != NULL)
+		guard->check(linitial_node(Query, source->query_list), guard->arg);
 
 	/*
 	 * The columns are known now; whoever does not like them says so before

@@ -67,13 +67,13 @@ add_fit_row(void *arg, const Datum *values, const bool *nulls)
 
 KsegIngest *
 kseg_ingest_query(MemoryContext context, KsegOptions *options,
-				  const char *query)
+				  const char *query, const KsegGuard *guard)
 {
 	FitRows		rows = {0};
 
 	rows.context = context;
 	rows.options = options;
-	kseg_query_run(query, start_fit, add_fit_row, &rows);
+	kseg_query_run(query, guard, start_fit, add_fit_row, &rows);
 	return rows.ingest;
 }
 
@@ -148,7 +148,7 @@ kseg_fit_query(PG_FUNCTION_ARGS)
 	callback.previous = error_context_stack;
 	if (!starts_as_query(query))
 		error_context_stack = &callback;
-	ingest = kseg_ingest_query(context, options, query);
+	ingest = kseg_ingest_query(context, options, query, NULL);
 	error_context_stack = callback.previous;
 
 	model = kseg_ingest_fit(ingest, 0);

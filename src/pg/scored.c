@@ -122,7 +122,8 @@ score_row(void *arg, const Datum *values, const bool *nulls)
 }
 
 void
-kseg_scored_run(const KmModel *model, const char *query, const char *key,
+kseg_scored_run(const KmModel *model, const char *query,
+				const KsegGuard *guard, const char *key,
 				void (*start) (void *arg, const KsegQuery *query,
 							   const int *positions),
 				void (*row) (void *arg, const KsegScoredRow *row),
@@ -136,5 +137,5 @@ kseg_scored_run(const KmModel *model, const char *query, const char *key,
 	scored.start = start;
 	scored.row = row;
 	scored.arg = arg;
-	kseg_query_run(query, start_scoring, score_row, &scored);
+	kseg_query_run(query, guard, start_scoring, score_row, &scored);
 }

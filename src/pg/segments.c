@@ -139,7 +139,7 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 
 	rows.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(2),
 								 rows.context);
-	kseg_scored_run(rows.model, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	kseg_scored_run(rows.model, text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL,
 					rows.key_name, start_scoring, put_scored_row, &rows);
 
 	MemoryContextSwitchTo(caller);
@@ -256,7 +256,7 @@ kseg_segments_fit(PG_FUNCTION_ARGS)
 	caller = MemoryContextSwitchTo(rows.context);
 
 	rows.options = kseg_options_parse(json, k, true);
-	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), start_fitting,
+	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL, start_fitting,
 				   collect_row, &rows);
 
 	fit = kseg_ingest_begin(rows.ingest);
