@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
@@ -212,7 +213,10 @@ make_index(KsegMemberTable *table)
 											   MCXT_ALLOC_HUGE |
 											   MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < table->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		put_place(table, get_row(table, i)->hash, i);
+	}
 }
 
 /* ---- rows ---- */

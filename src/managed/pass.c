@@ -228,6 +228,8 @@ pass_by(PassState *state, KsegMember *member)
 
 	while (kseg_kept_get(state->kept, state->next, member, &is_fitted))
 	{
+		/* the core counts what scoring costs, and nothing of what we do */
+		CHECK_FOR_INTERRUPTS();
 		state->next++;
 		if (is_fitted)
 			return true;
