@@ -142,16 +142,36 @@ show_diffs()
 	mv regression.diffs "$1.diffs"
 }
 
-# One after another, as they may measure how soon something happens; but for
-# the one that waits for the clock, which they go beside.
+# Tests that measure how soon something happens go one after another, and
+# nothing beside them but the one that waits for the clock.  All others go two
+# at a time, the longest first.
 stage_tap()
+{
+	local file timed= others=
+
+	has_files 'test/t/*.pl' || return
+	for file in test/t/*.pl
+	do
+		case $file in
+			*_cancel.pl | *_crash.pl | *_cron.pl) timed+=" $file" ;;
+			*_nights.pl | *_dashboard.pl) others="$file $others" ;;
+			*) others+=" $file" ;;
+		esac
+	done
+	tap "$timed" '--rules=par=**_cron.pl --rules=seq=**'
+	# the next ones start with an empty directory
+	mv tmp_check/log "$scratch/log"
+	tap "$others"
+	cp -r "$scratch/log/." tmp_check/log/
+}
+
+# tap files [prove's options]
+tap()
 {
 	local log
 
-	has_files 'test/t/*.pl' || return
-	run installcheck REGRESS= ISOLATION= \
-		PROVE_FLAGS='--verbose --jobs=2 --rules=par=**_cron.pl --rules=seq=**' &&
-		return
+	run installcheck REGRESS= ISOLATION= PROVE_TESTS="$1" \
+		PROVE_FLAGS="--verbose --jobs=2 ${2:-}" && return
 	for log in tmp_check/log/regress_log_*
 	do
 		[ ! -f "$log" ] || { echo "# end of $log"; tail -n 50 "$log"; }
