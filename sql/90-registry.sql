@@ -34,7 +34,8 @@ CREATE TABLE kseg_segmentations (
 	last_id integer NOT NULL DEFAULT 0,
 	pending text,
 	members bigint NOT NULL DEFAULT 0,
-	members_hash bigint NOT NULL DEFAULT 0
+	members_hash bigint NOT NULL DEFAULT 0,
+	UNIQUE (target, segment_column)
 );
 
 COMMENT ON TABLE kseg_segmentations IS

@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "catalog/partition.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -182,6 +183,20 @@ check_name_is_free(const char *name)
 		kseg_error_name_taken(name);
 }
 
+/*
+ * Let one session at a time register something that writes to the table, or to
+ * partitions of the same.  Nobody waits who reads or writes it.
+ */
+static void
+lock_column(Oid target)
+{
+	List	   *ancestors = get_rel_relispartition(target) ?
+		get_partition_ancestors(target) : NIL;
+
+	LockRelationOid(ancestors == NIL ? target : llast_oid(ancestors),
+					ShareUpdateExclusiveLock);
+}
+
 /* Two that write the same rows would undo each other's work every night. */
 static void
 check_column_is_free(const KsegSegmentation *s)
@@ -257,13 +272,16 @@ insert_row(const KsegSegmentation *s)
 						  " owns_target)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
 						  " $11, $12, $13, $14, $15, $16)"
-						  " ON CONFLICT (name) DO NOTHING",
+						  " ON CONFLICT DO NOTHING",
 						  CREATABLE, column_types, values, nulls);
 	inserted = SPI_processed;
 	SPI_finish();
 	/* by another session that we did not see before */
 	if (inserted == 0)
-		kseg_error_name_taken(s->name);
+	{
+		check_name_is_free(s->name);
+		kseg_error_column_taken(s->segment_column, get_rel_name(s->target));
+	}
 }
 
 static void
@@ -351,7 +369,7 @@ kseg_create(PG_FUNCTION_ARGS)
 	int			k = 0;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_create");
+	kseg_start_writing("kseg_create");
 	s.owner = GetUserId();
 	take_arguments(fcinfo, &s);
 	key = text_argument(fcinfo, 2, "key");
@@ -373,6 +391,7 @@ kseg_create(PG_FUNCTION_ARGS)
 	else if (!PG_ARGISNULL(11) && PG_GETARG_BOOL(11))
 		kseg_target_extend(&s);
 	kseg_target_check(&s, resolved, &keys);
+	lock_column(s.target);
 	check_column_is_free(&s);
 	kseg_survey(&s, resolved, options, &keys, &survey);
 
@@ -452,7 +471,7 @@ kseg_alter(PG_FUNCTION_ARGS)
 	KsegSurvey	survey;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_alter");
+	kseg_start_writing("kseg_alter");
 	s = kseg_registry_find(text_argument(fcinfo, 0, "name"), KSEG_OWN,
 						   KSEG_WAIT, NULL);
 	take_changes(fcinfo, s);
@@ -543,7 +562,7 @@ kseg_drop(PG_FUNCTION_ARGS)
 	KsegSegmentation *s;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_drop");
+	kseg_start_writing("kseg_drop");
 	s = kseg_registry_find(text_argument(fcinfo, 0, "name"), KSEG_OWN,
 						   KSEG_WAIT, NULL);
 	if (s->owns_target)

@@ -50,7 +50,7 @@ kseg_grant(PG_FUNCTION_ARGS)
 	Oid			grantee;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_grant");
+	kseg_start_writing("kseg_grant");
 	name = text_argument(fcinfo, 0, "name");
 	grantee = find_grantee(text_argument(fcinfo, 1, "grantee"));
 	privilege = text_argument(fcinfo, 2, "privilege");
@@ -84,7 +84,7 @@ kseg_revoke(PG_FUNCTION_ARGS)
 	Oid			grantee;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_revoke");
+	kseg_start_writing("kseg_revoke");
 	name = text_argument(fcinfo, 0, "name");
 	grantee = find_grantee(text_argument(fcinfo, 1, "grantee"));
 	s = kseg_registry_find(name, KSEG_OWN, KSEG_NO_LOCK, NULL);

@@ -174,7 +174,7 @@ kseg_label(PG_FUNCTION_ARGS)
 		label = check_label(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_label");
+	kseg_start_writing("kseg_label");
 	/* a run that waits to publish must not retire the segment meanwhile */
 	s = kseg_registry_find(text_to_cstring(PG_GETARG_TEXT_PP(0)), KSEG_EDIT,
 						   KSEG_WAIT, NULL);

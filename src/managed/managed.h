@@ -200,10 +200,11 @@ extern void kseg_restrict_to(Oid user, KsegCaller *caller);
 extern void kseg_fix_settings(void);
 
 /*
- * Raise within a security-restricted operation: whoever is the user there did
- * not ask for this (an index or a query of his is being evaluated).
+ * Raise where nothing can be written; and within a security-restricted
+ * operation: whoever is the user there did not ask for this (an index or a
+ * query of his is being evaluated).
  */
-extern void kseg_refuse_restricted(const char *function);
+extern void kseg_start_writing(const char *function);
 /* Change a setting until the innermost GUC level ends. */
 extern void kseg_set_for_now(const char *setting, const char *value);
 
@@ -242,11 +243,16 @@ extern void kseg_resolved_check(const KsegSegmentation *s);
  */
 extern KsegGuard kseg_guard(const KsegSegmentation *s, bool is_within);
 
+/*
+ * SQL for two expressions being equal by that operator.  One that is not the
+ * server's is given its own types, or of operators of its name the parser
+ * might choose another for a domain over them.
+ */
+extern char *kseg_sql_equal(Oid operator, const char *left,
+							const char *right);
+
 /* 'SELECT features FROM (the resolved query)': all columns but the key's */
 extern char *kseg_features_query(const KsegSegmentation *s);
-
-/* An operator as SQL that no search_path can change. */
-extern char *kseg_print_operator(Oid operator);
 
 /* ---- customers (members.c) ---- */
 

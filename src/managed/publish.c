@@ -9,10 +9,12 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/queryenvironment.h"
+#include "utils/rel.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
@@ -50,14 +52,12 @@ match_keys(const KsegPass *pass)
 
 	initStringInfo(&text);
 	for (int i = 0; i < pass->s->nkeys; i++)
-	{
-		Oid			equals =
-			lookup_type_cache(types[i], TYPECACHE_EQ_OPR)->eq_opr;
-
-		appendStringInfo(&text, "%st.%s %s c.c%d", i > 0 ? " AND " : "",
-						 quote_identifier(pass->s->keys[i]),
-						 kseg_print_operator(equals), i + 1);
-	}
+		appendStringInfo(&text, "%s%s", i > 0 ? " AND " : "",
+						 kseg_sql_equal(lookup_type_cache(types[i],
+														  TYPECACHE_EQ_OPR)->eq_opr,
+										psprintf("t.%s",
+												 quote_identifier(pass->s->keys[i])),
+										psprintf("c.c%d", i + 1)));
 	return text.data;
 }
 
@@ -79,13 +79,64 @@ sorted_changes(const KsegPass *pass, const char *condition)
 	return text.data;
 }
 
-static void
-execute(const char *sql)
+/* Counts rows of RETURNING one boolean that are true. */
+typedef struct RowCounter
 {
-	int			result = SPI_execute(sql, false, 0);
+	DestReceiver pub;			/* must be first */
+	int64		rows;
+} RowCounter;
 
+static bool
+count_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(slot, 1, &is_null);
+
+	((RowCounter *) self)->rows += !is_null && DatumGetBool(value);
+	return true;
+}
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+/*
+ * How many rows the statement wrote; with RETURNING how many were written as
+ * they should be.
+ */
+static int64
+write_rows(const char *sql)
+{
+	RowCounter	counter = {
+		.pub = {count_row, start_rows, end_rows, end_rows, DestTuplestore}
+	};
+	SPIExecuteOptions options = {0};
+	int			result;
+
+	options.dest = &counter.pub;
+	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+		elog(ERROR, "SPI_execute_extended failed: %s",
+			 SPI_result_code_string(result));
+	return result == SPI_OK_UPDATE_RETURNING ? counter.rows :
+		(int64) SPI_processed;
+}
+
+/* May a rule put something else in the place of what is written? */
+static bool
+has_rules(const KsegSegmentation *s)
+{
+	Relation	target = relation_open(s->target, NoLock);
+	bool		result = target->rd_rules != NULL;
+
+	relation_close(target, NoLock);
+	return result;
 }
 
 void
@@ -100,7 +151,7 @@ kseg_join_by_index(void)
 		kseg_set_for_now(settings[i], "off");
 }
 
-static void
+static int64
 insert_customers(const KsegPass *pass, const char *target,
 				 const char *column)
 {
@@ -115,31 +166,45 @@ insert_customers(const KsegPass *pass, const char *target,
 		appendStringInfo(&sql, "c%d, ", i + 1);
 	appendStringInfo(&sql, "new FROM %s",
 					 sorted_changes(pass, "NOT in_target"));
-	execute(sql.data);
+	return write_rows(sql.data);
 }
 
-/* Runs as the segmentation's owner. */
-static void
+/*
+ * Runs as the segmentation's owner.  How many changes the target has by now:
+ * its triggers, rules and policies may have left some out, or written another
+ * segment.
+ */
+static int64
 write_target(const KsegPass *pass)
 {
 	const KsegSegmentation *s = pass->s;
 	const char *target = kseg_members_target(pass->members);
 	const char *column = quote_identifier(s->segment_column);
 	const char *keys = match_keys(pass);
+	bool		is_plain = !has_rules(s);
+	int64		written = 0;
 
 	kseg_join_by_index();
 	if (s->owns_target)
 	{
-		execute(psprintf("DELETE FROM %s AS t USING %s WHERE %s", target,
-						 sorted_changes(pass, "new IS NULL"), keys));
-		insert_customers(pass, target, column);
+		written += write_rows(psprintf("DELETE FROM %s AS t USING %s WHERE %s",
+									   target,
+									   sorted_changes(pass, "new IS NULL"),
+									   keys));
+		written += insert_customers(pass, target, column);
 	}
-	execute(psprintf("UPDATE %s AS t SET %s = c.new FROM %s WHERE %s",
-					 target, column,
-					 sorted_changes(pass, s->owns_target ?
-									"in_target AND new IS NOT NULL" :
-									"in_target"),
-					 keys));
+	/* a rule may have no RETURNING */
+	written += write_rows(psprintf("UPDATE %s AS t SET %s = c.new FROM %s"
+								   " WHERE %s%s%s%s",
+								   target, column,
+								   sorted_changes(pass, s->owns_target ?
+												  "in_target AND new IS NOT NULL" :
+												  "in_target"),
+								   keys,
+								   is_plain ? " RETURNING t." : "",
+								   is_plain ? column : "",
+								   is_plain ? " IS NOT DISTINCT FROM c.new" : ""));
+	return written;
 }
 
 /* ---- the registry ---- */
@@ -194,6 +259,7 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 		pass->found_hash == s->members_hash;
 	KsegCaller	caller;
 	Tuplestorestate *members = NULL;
+	int64		written = 0;
 	instr_time	started;
 	double		in_target;
 	double		in_history;
@@ -209,7 +275,9 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 					   pass->nchanges);
 	kseg_become_owner(s, &caller);
 	if (pass->nchanges > 0)
-		write_target(pass);
+		written = write_target(pass);
+	agrees = agrees && written == pass->nchanges &&
+		(written == 0 || !has_rules(s));
 	in_target = kseg_lap(&started);
 	if (!agrees)
 		members = kseg_history_members(pass);
@@ -228,6 +296,11 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	if (members != NULL)
 		tuplestore_end(members);
 	SPI_finish();
+	if (written < pass->nchanges)
+		run->reason = psprintf("%s; the target did not take %s of %s changes",
+							   run->reason,
+							   kseg_print_count(pass->nchanges - written),
+							   kseg_print_count(pass->nchanges));
 	ereport(DEBUG2,
 			(errmsg_internal("kseg: wrote " INT64_FORMAT " changes to the target in %.1f ms, to the history%s in %.1f ms",
 							 pass->nchanges, in_target,

@@ -30,10 +30,13 @@
 static Oid	schema = InvalidOid;
 
 void
-kseg_refuse_restricted(const char *function)
+kseg_start_writing(const char *function)
 {
 	if (InSecurityRestrictedOperation())
 		kseg_error_restricted(function);
+	function = psprintf("%s()", function);
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
 }
 
 void
@@ -87,6 +90,11 @@ kseg_fix_settings(void)
 	kseg_set_for_now("IntervalStyle", "postgres");
 	kseg_set_for_now("extra_float_digits", "1");
 	kseg_set_for_now("bytea_output", "hex");
+	/* rows and constants are those that the owner sees */
+	kseg_set_for_now("row_security", "on");
+	kseg_set_for_now("array_nulls", "on");
+	kseg_set_for_now("transform_null_equals", "off");
+	kseg_set_for_now("gin_fuzzy_search_limit", "0");
 }
 
 /* ---- our own statements ---- */

@@ -450,6 +450,32 @@ kseg_resolve(const char *query, const char *key)
 	return resolved;
 }
 
+/* ---- SQL of our own ---- */
+
+char *
+kseg_sql_equal(Oid operator, const char *left, const char *right)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)",
+					quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname));
+	if (form->oprnamespace != PG_CATALOG_NAMESPACE)
+	{
+		left = psprintf("(%s)::%s", left,
+						format_type_be_qualified(form->oprleft));
+		right = psprintf("(%s)::%s", right,
+						 format_type_be_qualified(form->oprright));
+	}
+	ReleaseSysCache(tuple);
+	return psprintf("%s %s %s", left, name, right);
+}
+
 char *
 kseg_features_query(const KsegSegmentation *s)
 {
@@ -474,21 +500,4 @@ kseg_features_query(const KsegSegmentation *s)
 	MemoryContextSwitchTo(spi);
 	SPI_finish();
 	return text;
-}
-
-char *
-kseg_print_operator(Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-	char	   *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	name = psprintf("OPERATOR(%s.%s)",
-					quote_identifier(get_namespace_name(form->oprnamespace)),
-					NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return name;
 }

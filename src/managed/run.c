@@ -391,7 +391,7 @@ kseg_run(PG_FUNCTION_ARGS)
 	bool		is_busy;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_run");
+	kseg_start_writing("kseg_run");
 	s = kseg_registry_find(name, KSEG_RUN, KSEG_SKIP, &is_busy);
 	run.mode = mode_names[mode];
 	run.drift_index = run.inertia_ratio = get_float8_nan();
@@ -486,7 +486,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	int			version;
 
 	kseg_registry_start(fcinfo);
-	kseg_refuse_restricted("kseg_rollback");
+	kseg_start_writing("kseg_rollback");
 	s = kseg_registry_find(name, KSEG_EDIT, KSEG_WAIT, NULL);
 	if (s->version == 0)
 		kseg_error_no_model(name);

@@ -284,10 +284,11 @@ check_present(const KsegSegmentation *s, const KsegResolved *resolved,
 
 	initStringInfo(&conditions);
 	for (int i = 0; i < keys->n; i++)
-		appendStringInfo(&conditions, "%st.%s %s (%s)",
-						 i > 0 ? " AND " : "", keys->names[i],
-						 kseg_print_operator(keys->equals[i]),
-						 key_expression(keys, i));
+		appendStringInfo(&conditions, "%s%s", i > 0 ? " AND " : "",
+						 kseg_sql_equal(keys->equals[i],
+										psprintf("t.%s", keys->names[i]),
+										psprintf("(%s)",
+												 key_expression(keys, i))));
 
 	SPI_connect();
 	select_rows(s,

@@ -16,7 +16,7 @@ SELECT kseg_fit('SELECT i % 2 * 10 + i % 3 AS age, CASE i % 2 WHEN 0 THEN ''a'' 
 	FROM generate_series(1, 60) AS i', 2) AS model;
 INSERT INTO kseg_segmentations (name, owner, query, resolved_query, key, options, target, segment_column,
 	owns_target, refit_when, hold_when, hysteresis, version)
-SELECT n, 'regress_shop', 'TABLE x', 'TABLE x', '{id}', '{}', 'current_target', 'segment', false, '{}', '{}', 0.1, 2
+SELECT n, 'regress_shop', 'TABLE x', 'TABLE x', '{id}', '{}', 'current_target', n, false, '{}', '{}', 0.1, 2
 FROM unnest('{customers,"It''s \"new\"",empty}'::text[]) AS n;
 CREATE TABLE current_id AS
 SELECT id, name FROM kseg_segmentations WHERE target = 'current_target'::regclass AND name <> 'empty';

@@ -210,7 +210,7 @@ RESET ROLE;
 -- row-level security.
 INSERT INTO kseg_segmentations (name, owner, query, resolved_query, key, options, target, segment_column, owns_target,
 	refit_when, hold_when, hysteresis, version)
-SELECT 'many ' || i, 'regress_keeper', 'TABLE x', 'TABLE x', '{id}', '{}', 'customer', 'segment', false, '{}', '{}', 0.1, 2
+SELECT 'many ' || i, 'regress_keeper', 'TABLE x', 'TABLE x', '{id}', '{}', 'customer', 'segment ' || i, false, '{}', '{}', 0.1, 2
 FROM generate_series(1, 60) AS i;
 CREATE TABLE many AS SELECT id FROM kseg_segmentations WHERE name LIKE 'many %';
 INSERT INTO kseg_models SELECT many.id, v, model, false, NULL, 1, now()

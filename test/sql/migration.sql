@@ -14,7 +14,7 @@ CREATE ROLE regress_stranger;
 CREATE TABLE migration_target (id int PRIMARY KEY, segment int);
 INSERT INTO kseg_segmentations (name, owner, query, resolved_query, key, options, target, segment_column,
 	owns_target, refit_when, hold_when, hysteresis)
-SELECT n, 'regress_shop', 'TABLE x', 'TABLE x', '{id}', '{}', 'migration_target', 'segment', false, '{}', '{}', 0.1
+SELECT n, 'regress_shop', 'TABLE x', 'TABLE x', '{id}', '{}', 'migration_target', n, false, '{}', '{}', 0.1
 FROM unnest('{customers,"It''s \"new\"",empty}'::text[]) AS n;
 INSERT INTO kseg_grants SELECT id, 'regress_reader', 'read', 'regress_shop' FROM kseg_segmentations;
 CREATE TABLE migration_id AS SELECT id, name FROM kseg_segmentations WHERE name IN ('customers', 'It''s "new"');

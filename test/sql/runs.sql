@@ -241,3 +241,50 @@ SELECT action, new FROM kseg_run('t');
 SELECT count(DISTINCT started) FROM kseg_runs;
 COMMIT;
 SELECT kseg_drop('t');
+
+-- ---- a target that does not take what is written ----
+
+CREATE VIEW odd AS
+SELECT c.id, c.segment, h.segment AS history
+FROM customers AS c
+FULL JOIN (SELECT key::int AS id, segment FROM kseg_history WHERE valid_to IS NULL) AS h USING (id)
+WHERE c.segment IS DISTINCT FROM h.segment;
+CREATE FUNCTION stubborn() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.id = 5 THEN
+		RETURN NULL;
+	END IF;
+	NEW.segment := CASE WHEN NEW.id = 4 THEN 77 ELSE NEW.segment END;
+	RETURN NEW;
+END $$;
+UPDATE customers SET segment = NULL;
+CREATE TRIGGER stubborn BEFORE UPDATE OF segment ON customers FOR EACH ROW EXECUTE FUNCTION stubborn();
+SELECT FROM kseg_create('s', 'SELECT id, income, spend FROM customers', 'id', 4, target => 'customers');
+SELECT scored - new AS refused, reason FROM kseg_run('s');
+SELECT id, segment FROM customers WHERE id IN (4, 5) ORDER BY id;
+TABLE odd;
+SELECT new, changed, gone, reason LIKE '%did not take 2 of 2 changes' AS says_so FROM kseg_run('s', 'score');
+TABLE odd;
+DROP TRIGGER stubborn ON customers;
+SELECT new, changed, gone FROM kseg_run('s', 'score');
+SELECT new, changed, gone FROM kseg_run('s', 'score');
+-- a rule
+CREATE RULE nothing AS ON UPDATE TO customers DO INSTEAD NOTHING;
+SELECT kseg_alter('s', k => 3) IS NOT NULL AS altered;
+SELECT changed, reason LIKE '%did not take%' AS says_so FROM kseg_run('s');
+TABLE odd;
+DROP RULE nothing ON customers;
+SELECT changed > 0 AS changed, reason LIKE '%did not take%' AS says_so FROM kseg_run('s', 'score');
+TABLE odd;
+SELECT kseg_drop('s');
+DROP VIEW odd;
+DROP FUNCTION stubborn;
+
+-- ---- where nothing can be written ----
+
+BEGIN READ ONLY;
+SELECT kseg_run('nobody');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT kseg_create('nobody', 'SELECT id, income FROM customers', 'id');
+ROLLBACK;

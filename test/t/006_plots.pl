@@ -88,7 +88,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE target (id int PRIMARY KEY);
 	INSERT INTO kseg_segmentations (id, name, owner, query, resolved_query, key, options, target, segment_column,
 		owns_target, refit_when, hold_when, hysteresis)
-	SELECT i, name, current_user::regrole, '', '', '{id}'::text[], '{}'::jsonb, 'target'::regclass, 'segment', false,
+	SELECT i, name, current_user::regrole, '', '', '{id}'::text[], '{}'::jsonb, 'target'::regclass, 'segment ' || i, false,
 		'{}'::jsonb, '{}'::jsonb, 0.1
 	FROM (VALUES (1, '</script>''"'), (2, 'no runs')) AS v (i, name);
 	INSERT INTO kseg_runs (id, segmentation, started, elapsed, mode, action, changed, version, held, run_by)

@@ -600,7 +600,9 @@ works('victim', q{
 foreach my $capture ([ 'CREATE FUNCTION public.rating(int) RETURNS int LANGUAGE sql RETURN m.note(\'overload\')',
 		'public.rating(integer)', 'DROP FUNCTION public.rating(int)' ],
 	[ 'CREATE OPERATOR public.<~ (LEFTARG = int, RIGHTARG = int, FUNCTION = m.less)',
-		'm.less(integer,integer)', 'DROP OPERATOR public.<~ (int, int)' ])
+		'm.less(integer,integer)', 'DROP OPERATOR public.<~ (int, int)' ],
+	[ 'CREATE OPERATOR public.<~ (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_catalog.int4ge)',
+		'pg_catalog.int4ge(integer,integer)', 'DROP OPERATOR public.<~ (int, int)' ])
 {
 	my ($create, $function, $drop) = @$capture;
 	my $error = qr/42725: query of segmentation "sales" would now call \Q$function\E/;
@@ -615,6 +617,24 @@ foreach my $capture ([ 'CREATE FUNCTION public.rating(int) RETURNS int LANGUAGE 
 }
 works('victim', "SELECT scored FROM kseg_run('sales')", '100', 'then it runs again');
 is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'nothing of them ran');
+
+# An operator for a domain over the key's type, in the schema of the type's own
+works('admin', 'CREATE EXTENSION citext SCHEMA public', '', 'a type with operators in a schema of all');
+works('victim', q{
+	CREATE DOMAIN v.code AS public.citext;
+	GRANT USAGE ON SCHEMA v TO mallory;
+	CREATE TABLE v.coded (id v.code PRIMARY KEY, a int, segment int);
+	INSERT INTO v.coded SELECT 'c' || i, i FROM generate_series(1, 10) AS i;
+	SELECT rows FROM kseg_create('coded', 'SELECT id, a FROM v.coded', 'id', 2, target => 'v.coded');
+}, '10', 'a key of a domain');
+works('mallory', q{
+	CREATE FUNCTION m.same(v.code, v.code) RETURNS boolean LANGUAGE sql RETURN m.note('domain') = 1;
+	CREATE OPERATOR public.= (LEFTARG = v.code, RIGHTARG = v.code, FUNCTION = m.same);
+}, '', 'an operator for it');
+works('victim', "SELECT new FROM kseg_run('coded'); SELECT rows FROM kseg_alter('coded', k => 3)", "10\n10", 'is not called');
+is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'nothing of it ran');
+works('mallory', 'DROP OPERATOR public.= (v.code, v.code); DROP FUNCTION m.same', '', 'it goes');
+works('victim', 'SELECT kseg_drop(\'coded\'); REVOKE USAGE ON SCHEMA v FROM mallory', '', 'so does the key');
 
 # Functions in the same schema as kseg's, and functions that
 # would be taken for kseg's
