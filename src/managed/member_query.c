@@ -412,8 +412,6 @@ kseg_member_query_init(KsegMemberQuery *result,
 	Analysed	analysed = {.target = target, .owns_target = owns_target};
 
 	analysed.query = analyse(resolved);
-	/* analysing can call functions, which can set the search_path */
-	kseg_fix_settings();
 	drop_order(analysed.query);
 	analysed.columns = result_columns(analysed.query);
 	find_keys(&analysed);

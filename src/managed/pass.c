@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "../pg/errors.h"
@@ -23,6 +24,7 @@ typedef struct PassState
 	/* set once */
 	KsegPass   *pass;
 	MemoryContext context;
+	MemoryContext scratch;		/* for one change */
 	double		nearer;			/* 1 - hysteresis */
 	const KmPredictor *predictor;
 
@@ -134,6 +136,7 @@ put_change(PassState *state, const KsegMember *member, int segment)
 	int			nkeys = pass->s->nkeys;
 	Datum	   *values = state->values;
 	bool	   *nulls = state->nulls;
+	MemoryContext caller = MemoryContextSwitchTo(state->scratch);
 
 	for (int i = 0; i < nkeys; i++)
 		values[i] = member->key[i];
@@ -145,6 +148,8 @@ put_change(PassState *state, const KsegMember *member, int segment)
 	nulls[nkeys + 2] = segment == 0;
 	values[nkeys + 3] = BoolGetDatum(member->in_target);
 	tuplestore_putvalues(pass->changes, pass->change, values, nulls);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(state->scratch);
 
 	pass->nchanges++;
 	if (member->segment == 0)
@@ -287,6 +292,8 @@ begin_pass(const KsegSegmentation *s, const KmModel *model,
 
 	state->pass = pass;
 	state->context = CurrentMemoryContext;
+	state->scratch = AllocSetContextCreate(CurrentMemoryContext, "kseg change",
+										   ALLOCSET_SMALL_SIZES);
 	state->nearer = 1 - s->hysteresis;
 	state->values = palloc(sizeof(Datum) * pass->change->natts);
 	state->nulls = palloc0(sizeof(bool) * pass->change->natts);
@@ -307,10 +314,6 @@ kseg_pass_run(const KsegSegmentation *s, KsegMembers *members,
 	return pass;
 }
 
-/*
- * A text key becomes text in the context that is reset for rows that are
- * read; here nothing is left behind by a customer who stays.
- */
 KsegPass *
 kseg_pass_again(const KsegPass *before, const KmModel *model, KsegKept *kept)
 {
