@@ -22,7 +22,8 @@ typedef struct PolicyLimit
 {
 	const char *name;
 	double		by_default;		/* infinity: off */
-	double		least;			/* lower ones make no sense */
+	double		least;			/* lower ones make no sense, */
+	double		most;			/* nor do higher ones */
 	bool		is_age;			/* an interval, in seconds */
 } PolicyLimit;
 
@@ -32,10 +33,10 @@ typedef struct PolicyLimit
  * age by themselves, so age is off.
  */
 static const PolicyLimit refit_limits[] = {
-	{"psi", 0.25, 0, false},
-	{"share_psi", 0.25, 0, false},
-	{"inertia", 1.2, 1, false},
-	{"age", INFINITY, 0, true}
+	{"psi", 0.25, 0, INFINITY, false},
+	{"share_psi", 0.25, 0, INFINITY, false},
+	{"inertia", 1.2, 1, INFINITY, false},
+	{"age", INFINITY, 0, INFINITY, true}
 };
 
 /*
@@ -43,9 +44,9 @@ static const PolicyLimit refit_limits[] = {
  * them is another segmentation.
  */
 static const PolicyLimit hold_limits[] = {
-	{"moved", 0.3, 0, false},
-	{"vanished", 0.05, 0, false},
-	{"inertia", 0.1, 0, false}
+	{"moved", 0.3, 0, 1, false},
+	{"vanished", 0.05, 0, 1, false},
+	{"inertia", 0.1, 0, 1, false}
 };
 
 /* "psi, share_psi, inertia, age" */
@@ -100,8 +101,11 @@ read_limit(const PolicyLimit *limit, const char *option, const JsonbValue *value
 		return INFINITY;
 	if (limit->is_age)
 		return read_age(name, value);
-	if (!kseg_json_double(value, &number) || number < limit->least)
-		kseg_error_bad_option(name, limit->least > 0 ?
+	if (!kseg_json_double(value, &number) ||
+		number < limit->least || number > limit->most)
+		kseg_error_bad_option(name, limit->most == 1 ?
+							  "a share from 0 to 1, or null" :
+							  limit->least > 0 ?
 							  "a number of at least 1, or null" :
 							  "a number of at least 0, or null",
 							  kseg_json_describe(value));

@@ -103,6 +103,7 @@ SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": "never"}')$
 SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": "-1 day"}')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '[1]')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '{"moved": -1}')$$);
+SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '{"moved": 30}')$$);
 SELECT FROM kseg_alter('c', refit_when => '{"age": "90 days"}');
 SELECT refit_when FROM kseg_segmentations;
 
