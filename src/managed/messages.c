@@ -41,7 +41,8 @@ kseg_error_segmentation_owner(const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("the owner of segmentation \"%s\" does not exist any more",
 					name),
-			 errhint("A superuser can give it to another role: UPDATE kseg_segmentations SET owner = ...")));
+			 errhint("A superuser can give it to another role: UPDATE kseg_segmentations SET owner = 'role'::regrole WHERE name = %s;",
+					 quote_literal_cstr(name))));
 }
 
 void
