@@ -151,7 +151,7 @@ kseg_run_log(const KsegSegmentation *s, const KsegPass *pass, KsegRun *run)
 	values[i++] = Int64GetDatum(run->unassigned);
 	nulls[i] = isnan(run->drift_index) ? 'n' : ' ';
 	values[i++] = Float8GetDatum(run->drift_index);
-	nulls[i] = isnan(run->inertia_ratio) ? 'n' : ' ';
+	nulls[i] = isfinite(run->inertia_ratio) ? ' ' : 'n';
 	values[i++] = Float8GetDatum(run->inertia_ratio);
 	values[i++] = BoolGetDatum(run->held);
 	nulls[i] = run->proposed_k == 0 ? 'n' : ' ';

@@ -194,14 +194,19 @@ kseg_refit_hold(const KsegPass *before, const KsegPass *after)
 	const KsegHoldWhen *limits = &after->s->hold_when;
 	double		left = unexplained(after->model);
 	double		left_before = unexplained(before->model);
-	int64		remain = after->scored - after->new;
+	/* customers that had a segment after the last run, deleted ones too */
+	int64		before_run = Max(after->s->members,
+								 after->scored - after->new);
+	int64		gone = before_run - (after->scored - after->new);
+	double		moved = before_run == 0 ? 0 :
+	(double) (after->changed + gone) / before_run;
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (remain > 0 && (double) after->changed / remain > limits->moved)
-		kseg_add_note(&text,
-					  "%.0f %% of the customers would move, above %.0f %%",
-					  100.0 * after->changed / remain, 100 * limits->moved);
+	if (moved > limits->moved)
+		kseg_add_note(&text, "%.0f %% of the customers %s, above %.0f %%",
+					  100 * moved, gone > 0 ? "would move or are gone" :
+					  "would move", 100 * limits->moved);
 	for (int i = 0; i < before->model->k; i++)
 	{
 		double		share = before->scored == 0 ? 0 :

@@ -75,7 +75,10 @@ drift_reason(const KsegSegmentation *s, const Findings *findings,
 		kseg_add_note(&text,
 					  "the segments' shares have drifted: index %.2f, above %.2f",
 					  drift->share_psi, limits->share_psi);
-	if (drift->inertia_ratio > limits->inertia)
+	if (isinf(drift->inertia_ratio) && !isinf(limits->inertia))
+		kseg_add_note(&text,
+					  "customers have left their centroids, at which all were at the fit");
+	else if (drift->inertia_ratio > limits->inertia)
 		kseg_add_note(&text,
 					  "customers are farther from their centroids: %.2f times as at the fit, above %.2f",
 					  drift->inertia_ratio, limits->inertia);
@@ -107,17 +110,22 @@ calm_reason(const KsegRun *run, const Findings *findings)
 {
 	const KsegDriftSummary *drift =
 	kseg_drift_summary(findings->before->drift);
-
 	const char *why = strcmp(run->mode, mode_names[RUN_SCORE]) == 0 ?
 	"score asked for" : "no drift";
+	const char *inertia;
 
 	if (drift->rows == 0)
 		return pstrdup("no customer to score");
+	if (isinf(drift->inertia_ratio))
+		inertia = "inertia above 0, which it was at the fit";
+	else
+		inertia = psprintf("inertia %.2f times the fit's",
+						   drift->inertia_ratio);
 	if (drift->feature == NULL || drift->share_psi > drift->psi)
-		return psprintf("%s: index at most %.2f (shares), inertia %.2f times the fit's",
-						why, drift->share_psi, drift->inertia_ratio);
-	return psprintf("%s: index at most %.2f (%s), inertia %.2f times the fit's",
-					why, drift->psi, drift->feature, drift->inertia_ratio);
+		return psprintf("%s: index at most %.2f (shares), %s", why,
+						drift->share_psi, inertia);
+	return psprintf("%s: index at most %.2f (%s), %s", why, drift->psi,
+					drift->feature, inertia);
 }
 
 /* ---- finding out ---- */

@@ -289,3 +289,17 @@ ROLLBACK;
 BEGIN READ ONLY;
 SELECT kseg_create('nobody', 'SELECT id, income FROM customers', 'id');
 ROLLBACK;
+
+-- ---- a load that came in part; a fit that left no distance ----
+
+CREATE TABLE parts (id int PRIMARY KEY, x float8, segment int);
+INSERT INTO parts SELECT i, i % 3 FROM generate_series(1, 300) AS i;
+SELECT FROM kseg_create('p', 'SELECT id, x FROM parts', 'id', 3, target => 'parts');
+SELECT action FROM kseg_run('p');
+DELETE FROM parts WHERE id > 120 AND x = 0 OR id > 200;
+SELECT action, reason, gone, held FROM kseg_run('p', 'refit');
+UPDATE parts SET x = x + 0.001 WHERE id = 1;
+SELECT reason FROM kseg_run('p', 'score');
+SELECT inertia_ratio FROM kseg_runs ORDER BY id DESC LIMIT 1;
+SELECT split_part(reason, ';', 1) AS reason FROM kseg_run('p', 'dry');
+SELECT kseg_drop('p');
