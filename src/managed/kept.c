@@ -81,15 +81,17 @@ same_features(const KmModel *model, const char *const *names, int n)
 static void
 start_ingest(KsegKept *kept, const KsegQuery *query)
 {
+	const char *const *keys = (const char *const *) kept->s->keys;
+	int			nkeys = kept->s->nkeys;
 	const char **names = palloc(sizeof(char *) * query->ncolumns);
 	Oid		   *types = palloc(sizeof(Oid) * query->ncolumns);
 	int			n = 0;
 
-	kept->is_array = kseg_find_array(kept->s, query) >= 0;
+	kept->is_array = kseg_query_array(query, keys, nkeys) >= 0;
 	kept->columns = palloc(sizeof(int) * query->ncolumns);
 	for (int i = 0; i < query->ncolumns; i++)
 	{
-		if (kseg_is_key(kept->s, query->names[i]))
+		if (kseg_find_word(query->names[i], keys, nkeys) >= 0)
 			continue;
 		names[n] = query->names[i];
 		types[n] = query->types[i];

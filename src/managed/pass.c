@@ -45,40 +45,15 @@ typedef struct PassState
 
 /* ---- where the features are ---- */
 
-bool
-kseg_is_key(const KsegSegmentation *s, const char *column)
-{
-	for (int i = 0; i < s->nkeys; i++)
-	{
-		if (strcmp(s->keys[i], column) == 0)
-			return true;
-	}
-	return false;
-}
-
-int
-kseg_find_array(const KsegSegmentation *s, const KsegQuery *query)
-{
-	int			found = -1;
-
-	for (int i = 0; i < query->ncolumns; i++)
-	{
-		if (kseg_is_key(s, query->names[i]))
-			continue;
-		if (found >= 0)
-			return -1;
-		found = i;
-	}
-	return found >= 0 && query->types[found] == FLOAT8ARRAYOID ? found : -1;
-}
-
 static void
 start_pass(void *arg, const KsegQuery *query)
 {
 	PassState  *state = arg;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	const KmModel *model = state->pass->model;
-	int			array = kseg_find_array(state->pass->s, query);
+	const KsegSegmentation *s = state->pass->s;
+	int			array = kseg_query_array(query, (const char *const *) s->keys,
+										 s->nkeys);
 	Oid		   *types = palloc(sizeof(Oid) * model->nfeatures);
 
 	state->nfeatures = array >= 0 ? 1 : model->nfeatures;

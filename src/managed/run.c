@@ -54,6 +54,24 @@ typedef struct Findings
 	char	   *hold;			/* why not to publish it */
 } Findings;
 
+/* Whose segments the customers get, or would get in a dry run. */
+static KsegPass *
+chosen_pass(const Findings *findings)
+{
+	return findings->after != NULL && findings->hold == NULL ?
+		findings->after : findings->before;
+}
+
+static void
+note_drift(const KsegPass *pass, KsegRun *run)
+{
+	const KsegDriftSummary *drift = kseg_drift_summary(pass->drift);
+
+	run->drift = pass->drift;
+	run->drift_index = Max(drift->psi, drift->share_psi);
+	run->inertia_ratio = drift->inertia_ratio;
+}
+
 /* ---- why to fit ---- */
 
 /* Why the model in use has to go; NULL: it need not. */
@@ -185,8 +203,6 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 	kseg_become_owner(s, &caller);
 	if (scores)
 	{
-		const KsegDriftSummary *drift;
-
 		/* drift decides later, and rarely for a fit */
 		if (mode == RUN_REFIT)
 			findings->kept =
@@ -194,10 +210,7 @@ find_out(const KsegSegmentation *s, RunMode mode, KsegRun *run,
 		findings->before = kseg_pass_run(s, findings->members,
 										 findings->model, s->version,
 										 findings->kept);
-		run->drift = findings->before->drift;
-		drift = kseg_drift_summary(run->drift);
-		run->drift_index = Max(drift->psi, drift->share_psi);
-		run->inertia_ratio = drift->inertia_ratio;
+		note_drift(findings->before, run);
 	}
 	run->reason = refit_reason(s, mode, findings, run->started);
 	if (run->reason != NULL)
@@ -235,8 +248,7 @@ static void
 explain_run(const KsegSegmentation *s, const Findings *findings,
 			KsegRun *run, bool is_dry)
 {
-	const KsegPass *pass = findings->after != NULL && findings->hold == NULL ?
-	findings->after : findings->before;
+	const KsegPass *pass = chosen_pass(findings);
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -313,7 +325,7 @@ count_pass(const KsegPass *pass, KsegRun *run)
 static void
 publish_findings(KsegSegmentation *s, const Findings *findings, KsegRun *run)
 {
-	KsegPass   *pass = findings->before;
+	KsegPass   *pass = chosen_pass(findings);
 
 	run->action = "score";
 	if (findings->hold != NULL)
@@ -326,7 +338,6 @@ publish_findings(KsegSegmentation *s, const Findings *findings, KsegRun *run)
 	{
 		run->action = "refit";
 		kseg_publish_model(s, findings->refit, run, false, run->reason);
-		pass = findings->after;
 	}
 	kseg_publish(s, pass, run);
 	if (pass == findings->after)
@@ -426,8 +437,7 @@ kseg_run(PG_FUNCTION_ARGS)
 	{
 		run.action = "dry";
 		run.held = findings.hold != NULL;
-		count_pass(findings.after != NULL && findings.hold == NULL ?
-				   findings.after : findings.before, &run);
+		count_pass(chosen_pass(&findings), &run);
 		kseg_run_log(s, NULL, &run);
 	}
 	else
@@ -509,10 +519,7 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kseg_become_owner(s, &caller);
 	pass = kseg_pass_run(s, members, model, version, NULL);
-	run.drift = pass->drift;
-	run.drift_index = Max(kseg_drift_summary(pass->drift)->psi,
-						  kseg_drift_summary(pass->drift)->share_psi);
-	run.inertia_ratio = kseg_drift_summary(pass->drift)->inertia_ratio;
+	note_drift(pass, &run);
 	kseg_become_caller(&caller);
 	PopActiveSnapshot();
 

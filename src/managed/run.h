@@ -57,12 +57,6 @@ extern KsegPass *kseg_pass_run(const KsegSegmentation *s,
 extern KsegPass *kseg_pass_again(const KsegPass *before,
 								 const KmModel *model, KsegKept *kept);
 
-/* does the key have the column? */
-extern bool kseg_is_key(const KsegSegmentation *s, const char *column);
-/* the only column beside the key, when that is a float8[]; or -1 */
-extern int	kseg_find_array(const KsegSegmentation *s,
-							const KsegQuery *query);
-
 /* ---- customers kept for a fit (kept.c) ---- */
 
 /* Nothing kept yet, in the current context; a fit with these options. */

@@ -453,6 +453,10 @@ extern void kseg_query_describe(KsegQuery *query, TupleDesc desc);
 
 /* Index of a column, or -1. */
 extern int	kseg_query_column(const KsegQuery *query, const char *name);
+/* The only column beside those of a key, when that is a float8[] and so holds
+ * all features; or -1. */
+extern int	kseg_query_array(const KsegQuery *query, const char *const *keys,
+							 int nkeys);
 
 /* The column that identifies a query's rows; comes out as text. */
 typedef struct KsegKey

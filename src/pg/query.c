@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
@@ -208,12 +209,23 @@ kseg_query_run(const char *text, const KsegGuard *guard,
 int
 kseg_query_column(const KsegQuery *query, const char *name)
 {
+	return kseg_find_word(name, query->names, query->ncolumns);
+}
+
+int
+kseg_query_array(const KsegQuery *query, const char *const *keys, int nkeys)
+{
+	int			found = -1;
+
 	for (int i = 0; i < query->ncolumns; i++)
 	{
-		if (strcmp(query->names[i], name) == 0)
-			return i;
+		if (kseg_find_word(query->names[i], keys, nkeys) >= 0)
+			continue;
+		if (found >= 0)
+			return -1;
+		found = i;
 	}
-	return -1;
+	return found >= 0 && query->types[found] == FLOAT8ARRAYOID ? found : -1;
 }
 
 void

@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "parser/scansup.h"
@@ -37,8 +36,7 @@ start_fit(void *arg, const KsegQuery *query)
 	FitRows    *rows = arg;
 	MemoryContext caller = MemoryContextSwitchTo(rows->context);
 
-	rows->is_array = query->ncolumns == 1 &&
-		query->types[0] == FLOAT8ARRAYOID;
+	rows->is_array = kseg_query_array(query, NULL, 0) >= 0;
 	if (rows->is_array)
 		rows->ingest = kseg_ingest_create_array(rows->context, rows->options);
 	else

@@ -30,23 +30,6 @@ typedef struct ScoredQuery
 	NullableDatum *features;
 } ScoredQuery;
 
-/*
- * The only column, or the only one beside the key, when that is a float8[]:
- * it holds all features.  Otherwise -1.
- */
-static int
-array_column(const KsegQuery *query, const char *key_name)
-{
-	int			key = key_name == NULL ? -1 :
-		kseg_query_column(query, key_name);
-	int			column = key == 0 ? 1 : 0;
-
-	if (query->ncolumns != (key < 0 ? 1 : 2) ||
-		query->types[column] != FLOAT8ARRAYOID)
-		return -1;
-	return column;
-}
-
 static void
 find_features(ScoredQuery *scored, const KsegQuery *query, Oid *types)
 {
@@ -80,7 +63,8 @@ start_scoring(void *arg, const KsegQuery *query)
 		kseg_error_query_column("the key", scored->key_name, query->ncolumns,
 								query->names);
 	scored->positions = palloc(sizeof(int) * model->nfeatures);
-	array = array_column(query, scored->key_name);
+	array = kseg_query_array(query, &scored->key_name,
+							 scored->key_name != NULL);
 	if (array >= 0)
 	{
 		scored->nfeatures = 1;

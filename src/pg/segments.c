@@ -70,14 +70,6 @@ put_segment(const SegmentRows *rows, Datum key, bool key_is_null,
 						 values, nulls);
 }
 
-/* A single column beside the key that is a float8[] holds all features. */
-static bool
-is_array_form(const KsegQuery *query, const KsegKey *key)
-{
-	return query->ncolumns == 2 &&
-		query->types[1 - key->column] == FLOAT8ARRAYOID;
-}
-
 static void
 begin_call(FunctionCallInfo fcinfo, SegmentRows *rows)
 {
@@ -169,7 +161,7 @@ start_fitting(void *arg, const KsegQuery *query)
 		rows->nfeatures++;
 	}
 
-	rows->is_array = is_array_form(query, &rows->key);
+	rows->is_array = kseg_query_array(query, &rows->key_name, 1) >= 0;
 	if (rows->is_array)
 		rows->ingest = kseg_ingest_create_array(rows->context, rows->options);
 	else
