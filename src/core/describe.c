@@ -52,7 +52,7 @@ rank_segments(const KmFit *fit, Rank *ranks, int *order)
 	{
 		ranks[c].center = lloyd->centers + c * width;
 		ranks[c].width = (int) width;
-		ranks[c].size = lloyd->size[c];
+		ranks[c].size = lloyd->rows.size[c];
 		ranks[c].segment = c;
 		ranks[c].first = fit->options.order_by < 0 ? 0 :
 			ranks[c].center[fit->space.slot[fit->options.order_by]];
@@ -73,7 +73,7 @@ settle_ties(KmFit *fit, bool converged, int64_t *moved)
 	int			iterations;
 
 	KM_TRY(km_lloyd_assign(&fit->lloyd, true, moved));
-	if (*moved == 0 || !converged)
+	if (!fit->lloyd.changed || !converged)
 		return KM_OK;
 	KM_TRY(km_lloyd_update(&fit->lloyd));
 	return km_lloyd_run(&fit->lloyd, fit->options.max_iter, fit->options.tol,
@@ -115,7 +115,7 @@ number_segments(KmFit *fit, const KmSolution *solution)
 		memcpy(sums, sorted, sizeof(SegmentSums) * k);
 		if (status == KM_OK)
 			status = settle_ties(fit, solution->converged, &moved);
-		if (status == KM_OK && moved > 0)
+		if (status == KM_OK && moved != 0)
 			status = km_sum_distances(fit, sums);
 	}
 	km_free(fit->host, ranks);
@@ -140,13 +140,13 @@ describe_segments(KmFit *fit, const SegmentSums *sums, KmModel *model)
 	for (int c = 0; c < lloyd->k; c++)
 	{
 		KmSegment  *segment = &model->segments[c];
-		double		n = lloyd->size[c] > 0 ? (double) lloyd->size[c] : 1;
+		double		n = lloyd->rows.size[c] > 0 ? (double) lloyd->rows.size[c] : 1;
 		double		mean = (double) sums[c].way / root_scale / n;
 		double		square = km_fixed_value(&sums[c].plain) / scale / n;
 		double		variance = square - mean * mean;
 
-		segment->size = lloyd->size[c];
-		segment->weight = (double) lloyd->weight[c] * fit->weight_unit;
+		segment->size = lloyd->rows.size[c];
+		segment->weight = (double) lloyd->rows.weight[c] * fit->weight_unit;
 		segment->inertia = km_fixed_value(&sums[c].square) / scale *
 			fit->weight_unit;
 		segment->reach = mean + 3 * sqrt(variance > 0 ? variance : 0);
@@ -190,7 +190,7 @@ sum_means(KmFit *fit, KmModel *model)
 			const double *lane = km_tile(table, block, i / KM_LANES) +
 				i % KM_LANES;
 			double		length = lane[table->length_slot * KM_LANES];
-			KmWide	   *to = sums + (size_t) fit->lloyd.own[block->first + i] *
+			KmWide	   *to = sums + (size_t) km_block_own(block)[i] *
 				fit->space.width;
 			int64_t		weight = km_row_weight(table, lane);
 
@@ -210,7 +210,7 @@ sum_means(KmFit *fit, KmModel *model)
 			model->means[(size_t) c * fit->space.width + f] =
 				(double) sums[(size_t) c * fit->space.width +
 							  fit->space.slot[f]] /
-				scale / (double) fit->lloyd.weight[c];
+				scale / (double) fit->lloyd.rows.weight[c];
 	}
 	km_free(fit->host, sums);
 	return KM_OK;

@@ -75,7 +75,8 @@ km_own_bounds(const KmTable *table, const KmSpace *space,
 		for (int t = 0; t < ntiles; t++)
 		{
 			int			nrows = km_tile_rows(block, t);
-			const uint16_t *tile_own = own + block->first + t * KM_LANES;
+			const uint16_t *tile_own = (own == NULL ? km_block_own(block) :
+										own + block->first) + t * KM_LANES;
 			double		square[KM_LANES];
 
 			own_distances(space, packed, km_tile(table, block, t), nrows,
@@ -109,7 +110,8 @@ km_sum_own_distances(const KmTable *table, const KmSpace *space,
 		{
 			const double *tile = km_tile(table, block, t);
 			int			nrows = km_tile_rows(block, t);
-			const uint16_t *tile_own = own + block->first + t * KM_LANES;
+			const uint16_t *tile_own = (own == NULL ? km_block_own(block) :
+										own + block->first) + t * KM_LANES;
 			double		square[KM_LANES];
 
 			own_distances(space, packed, tile, nrows, tile_own, square);
@@ -140,7 +142,7 @@ km_sum_distances(KmFit *fit, SegmentSums *sums)
 	FixedScale	scale = km_fixed_scales(fit->bound);
 
 	return km_sum_own_distances(fit->table, &fit->space, &fit->lloyd.packed,
-								fit->lloyd.own, &scale, 0, &fit->poll, sums);
+								NULL, &scale, 0, &fit->poll, sums);
 }
 
 double

@@ -167,10 +167,10 @@ km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 	fit->host = host;
 	fit->rows = rows;
 	fit->table = &rows->table;
+	fit->source.table = fit->table;
 	fit->options = *options;
 	fit->features = features;
 	fit->poll.host = host;
-	fit->nearest = km_nearest_kernel(options->simd);
 	fit->total = -1;
 	status = km_space_create(host, features, rows->table.nfeatures,
 							 rows->cosine, &fit->space);
@@ -261,8 +261,8 @@ prepare_lloyd(KmFit *fit, int k)
 	km_lloyd_free(&fit->lloyd);
 	fit->lloyd_k = 0;
 	fit->in_lloyd = NULL;
-	KM_TRY(km_lloyd_create(fit->table, &fit->space, &fit->poll, fit->nearest,
-						   k, fit->squares, &fit->lloyd));
+	KM_TRY(km_lloyd_create(&fit->source, &fit->space, &fit->poll,
+						   fit->options.simd, k, fit->squares, &fit->lloyd));
 	fit->lloyd_k = k;
 	return KM_OK;
 }
@@ -331,8 +331,8 @@ polish(KmFit *fit, const double *centers, int k, KmSolution *solution)
 		solution->smallest = fit->table->nrows;
 		for (int c = 0; c < k; c++)
 		{
-			if (fit->lloyd.size[c] < solution->smallest)
-				solution->smallest = fit->lloyd.size[c];
+			if (fit->lloyd.rows.size[c] < solution->smallest)
+				solution->smallest = fit->lloyd.rows.size[c];
 		}
 		memcpy(solution->centers, fit->lloyd.centers,
 			   sizeof(double) * k * fit->space.width);
@@ -396,8 +396,9 @@ polish_init(KmFit *fit, const double *init, int n, int k,
 			to[s] /= sqrt(square);
 	}
 	if (n < k)
-		status = km_add_centers(&fit->sample, space, &fit->poll, fit->nearest,
-								fit->options.seed, centers, n, k);
+		status = km_add_centers(&fit->sample, space, &fit->poll,
+								fit->options.simd, fit->options.seed,
+								centers, n, k);
 	if (status == KM_OK)
 		status = polish(fit, centers, k, solution);
 	km_free(fit->host, centers);
@@ -432,8 +433,7 @@ search_and_polish(KmFit *fit, int k, KmSolution *solution)
 		fit->sample.distinct < (int64_t) k * SAMPLE_PER_SEGMENT)
 		KM_TRY(draw_sample(fit, (int64_t) k * SAMPLE_PER_SEGMENT));
 	KM_TRY(km_pool_create(&fit->space, k, &pool));
-	status = km_search(&fit->sample, &fit->space, &fit->poll, fit->nearest,
-					   &fit->options, k,
+	status = km_search(&fit->sample, &fit->space, &fit->poll, &fit->options, k,
 					   previous == NULL ? NULL : previous->centers,
 					   previous == NULL ? 0 : previous->k, &pool);
 	for (int i = 0; i < pool.n && status == KM_OK; i++)
@@ -463,7 +463,7 @@ find_total(KmFit *fit, const KmSolution *solution)
 	if (fit->total >= 0)
 		return;
 	for (int c = 0; c < lloyd->k; c++)
-		weight += (double) lloyd->weight[c];
+		weight += (double) lloyd->rows.weight[c];
 	for (int j = 0; j < width; j++)
 	{
 		KmWide		sum = 0;
@@ -471,7 +471,7 @@ find_total(KmFit *fit, const KmSolution *solution)
 		double		all;
 
 		for (int c = 0; c < lloyd->k; c++)
-			sum += lloyd->sums[(size_t) c * width + j];
+			sum += lloyd->rows.sums[(size_t) c * width + j];
 		if (j < fit->space.nnum)
 			unit = fit->space.unit[j];
 		for (int f = 0; f < fit->space.ncat; f++)

@@ -6,7 +6,7 @@
 #ifndef KM_FIT_H
 #define KM_FIT_H
 
-#include "km_internal.h"
+#include "pass.h"
 
 /*
  * A sum in fixed point of 123 bits: with 61, the others' squared distances
@@ -47,11 +47,11 @@ struct KmFit
 	const KmHost *host;
 	KmRows	   *rows;
 	KmTable    *table;
+	KmSource	source;			/* the same */
 	KmOptions	options;
 	KmFeature  *features;
 	KmSpace		space;
 	KmPoll		poll;
-	KmNearest	nearest;
 	KmSample	sample;
 	double		spread;			/* what the sample was drawn with */
 	double		bound;			/* no squared distance is above it */
@@ -109,7 +109,8 @@ extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 /* for squared distances up to bound */
 extern FixedScale km_fixed_scales(double bound);
 /*
- * Distances of a table's rows to their own centers; sums: one a segment.
+ * Distances of a table's rows to their own centers (own NULL: what stands
+ * beside the blocks); sums: one a segment.
  * scales: each segment's own, or with step 0 one for all.
  */
 extern KmStatus km_sum_own_distances(const KmTable *table,

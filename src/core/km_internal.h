@@ -132,6 +132,8 @@ typedef struct KmBlock
 	int64_t		first;			/* number of its first row */
 	int			nrows;
 	int			capacity;		/* multiple of KM_LANES */
+	unsigned char *beside;		/* what passes keep of its rows; NULL: none */
+	float		least;			/* that they keep of the whole block */
 } KmBlock;
 
 typedef struct KmTable
@@ -206,6 +208,46 @@ km_row_weight(const KmTable *table, const double *lane)
 	return table->weight_slot < 0 ? 1 :
 		(int64_t) lane[table->weight_slot * KM_LANES];
 }
+
+/*
+ * Memory beside each block, zeroed: per_row bytes for each row it has room
+ * for, rounded up to groups of KM_GROUP_ROWS, and per_group for each of
+ * those.  What was there before goes.
+ */
+#define KM_GROUP_ROWS	64
+extern KmStatus km_table_beside(KmTable *table, size_t per_row,
+								size_t per_group);
+
+static inline size_t
+km_block_groups(const KmBlock *block)
+{
+	return ((size_t) block->capacity + KM_GROUP_ROWS - 1) / KM_GROUP_ROWS;
+}
+
+/* segments of a block's rows: what Lloyd keeps beside it begins with these */
+static inline uint16_t *
+km_block_own(const KmBlock *block)
+{
+	return (uint16_t *) block->beside;
+}
+
+/* Nothing beside the blocks any more. */
+extern void km_table_alone(KmTable *table);
+
+/*
+ * The same rows with nothing beside them; to be cleared with
+ * km_view_clear(), while "table" still lives.
+ */
+extern KmStatus km_table_view(const KmTable *table, KmTable *view);
+extern void km_view_clear(KmTable *view);
+
+/* Where rows are that passes run over (pass.h). */
+typedef struct KmSource
+{
+	KmTable    *table;			/* of rows that are elsewhere: the layout and
+								 * nrows, no blocks */
+	const struct KmRemote *remote;	/* NULL: they are here */
+} KmSource;
 
 /* An empty table of the same layout with room for exactly nrows. */
 extern KmStatus km_table_clone(const KmTable *like, int64_t nrows,
@@ -401,19 +443,29 @@ extern KmStatus km_sample_create(const KmTable *table, const KmSpace *space,
 								 KmSample *sample);
 extern void km_sample_clear(const KmHost *host, KmSample *sample);
 
-/* copies row of a table into a center's form */
+/* a row, whose slots stand "stride" apart, in a center's form */
+extern void km_lane_center(const KmSpace *space, const double *lane,
+						   int stride, double *center);
 extern void km_row_center(const KmTable *table, const KmSpace *space,
 						  int64_t row, double *center);
 
-/* ---- Lloyd (lloyd.c) ---- */
+/* ---- Lloyd (assign.c, lloyd.c) ---- */
+
+/* Exact sums of the rows of each segment. */
+typedef struct KmSums
+{
+	KmWide	   *sums;			/* k x width: integer positions x weight */
+	KmWide	   *weight;			/* k */
+	int64_t    *size;			/* rows */
+} KmSums;
 
 typedef struct KmLloyd
 {
 	/* set once */
-	const KmTable *table;
+	KmSource *source;
 	const KmSpace *space;
 	KmPoll	   *poll;
-	KmNearest	nearest;
+	KmSimd		simd;
 	int			max_k;
 	double		squares;		/* weighted sum of squared lengths */
 	/* changes while running */
@@ -421,29 +473,36 @@ typedef struct KmLloyd
 	double	   *centers;		/* max_k x width */
 	double	   *previous;		/* centers before the last update */
 	KmPacked	packed;
-	double		margin;			/* error of distances from categories */
-	uint16_t   *own;			/* segment of each row */
-	float	   *slack;			/* what drift a row stands before it may move */
-	float	   *group_slack;	/* least slack of each group of tiles */
-	KmWide	   *sums;			/* max_k x width: integer positions x weight */
-	KmWide	   *weight;			/* of each segment */
-	int64_t    *size;			/* rows of each segment */
+	KmSums		rows;			/* of each segment, as last assigned */
 	double	   *drift;			/* per segment, summed over passes */
 	double		group_drift;
-	bool		assigned;		/* own and sums are valid */
+	struct KmAssigning *assigning;	/* the pass, kept open (assign.c) */
+	bool		assigned;		/* what is beside the rows, and the sums, are
+								 * valid */
+	bool		changed;		/* by the last pass: sums, weights or sizes */
 	bool		has_empty;		/* a segment has no row */
+	int64_t		measured;		/* rows, by the last pass: bounds spared the
+								 * others */
 	double		evaluations;	/* distances computed, nominally */
 } KmLloyd;
 
-extern KmStatus km_lloyd_create(const KmTable *table, const KmSpace *space,
-								KmPoll *poll, KmNearest nearest, int max_k,
-								double squares, KmLloyd *lloyd);
+/*
+ * Rows of the source have from now on their segments beside them, of no other
+ * Lloyd.  Both must live as long.
+ */
+extern KmStatus km_lloyd_create(KmSource *source,
+								const KmSpace *space, KmPoll *poll,
+								KmSimd simd, int max_k, double squares,
+								KmLloyd *lloyd);
 extern void km_lloyd_free(KmLloyd *lloyd);
 /* take these centers; assigned rows stay where they are until a pass */
 extern void km_lloyd_start(KmLloyd *lloyd, const double *centers, int k);
 /* segment c shall be number order[c] from now on: nothing else changes */
 extern KmStatus km_lloyd_renumber(KmLloyd *lloyd, const int *order);
-/* one pass over all rows: number of rows that changed segment */
+/*
+ * One pass over all rows.  *moved: rows that changed segment, -1 when that
+ * cannot be known because rows are elsewhere.  Sets lloyd->changed.
+ */
 extern KmStatus km_lloyd_assign(KmLloyd *lloyd, bool bounded,
 								int64_t *moved);
 /* centers become means; an empty segment takes the farthest row */
@@ -461,7 +520,7 @@ extern double km_lloyd_inertia(const KmLloyd *lloyd);
 extern KmStatus km_nearest_all(const KmLloyd *lloyd, uint16_t *own,
 							   double *d1, double *d2);
 /*
- * From the centers set by km_lloyd_start until no row moves, the inertia's
+ * From the centers set by km_lloyd_start until no sum changes, the inertia's
  * relative fall is below tol, or max_iter.  give_up: stop when the inertia
  * is unlikely to come below it (infinity: never).
  */
@@ -482,6 +541,8 @@ typedef struct KmSearch
 	double	   *weight;			/* of each sample row */
 	/* changes while running */
 	uint64_t	step;			/* draws made: each has a stream of its own */
+	KmTable		view;			/* of the sample's rows, for lloyd */
+	KmSource	source;			/* the same */
 	KmLloyd		lloyd;
 	uint16_t   *own;			/* of the chain's present centers, per row: */
 	double	   *d1;				/* squared distance to the nearest */
@@ -529,16 +590,14 @@ extern void km_pool_clear(const KmSpace *space, KmPool *pool);
  * centers of previous_k < k segments that one chain builds on.
  */
 extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
-						  KmPoll *poll, KmNearest nearest,
-						  const KmOptions *options, int k,
+						  KmPoll *poll, const KmOptions *options, int k,
 						  const double *previous, int previous_k,
 						  KmPool *pool);
 
 /* Add centers to the first "have" of k, as a chain of the search begins. */
 extern KmStatus km_add_centers(const KmSample *sample, const KmSpace *space,
-							   KmPoll *poll, KmNearest nearest,
-							   uint64_t seed, double *centers, int have,
-							   int k);
+							   KmPoll *poll, KmSimd simd, uint64_t seed,
+							   double *centers, int have, int k);
 
 /* ---- symmetric matrices (eigen.c) ---- */
 

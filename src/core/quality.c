@@ -130,7 +130,8 @@ sum_positions(const KmTable *table, const KmSpace *space,
 		for (int i = 0; i < block->nrows; i++)
 		{
 			const double *lane = km_cell(table, block, i, 0);
-			int			c = own[block->first + i];
+			int			c = own == NULL ? km_block_own(block)[i] :
+				own[block->first + i];
 			KmWide	   *sums = means->sums + (size_t) c * space->width;
 
 			for (int s = 0; s < nnum; s++)
@@ -312,7 +313,7 @@ sum_to_centroids(const KmFit *fit, const FixedScale *scale, KmPoll *poll,
 	KM_TRY(km_packed_create(&fit->space, means->k, &packed));
 	km_packed_set(&fit->space, &packed, means->centroids, means->k);
 	status = km_sum_own_distances(fit->table, &fit->space, &packed,
-								  fit->lloyd.own, scale, 0, poll, sums);
+								  NULL, scale, 0, poll, sums);
 	km_packed_free(&fit->space, &packed);
 	return status;
 }
@@ -323,9 +324,9 @@ take_sums(KmFit *fit, Means *means)
 {
 	const KmLloyd *lloyd = &fit->lloyd;
 
-	memcpy(means->sums, lloyd->sums,
+	memcpy(means->sums, lloyd->rows.sums,
 		   sizeof(KmWide) * lloyd->k * fit->space.width);
-	memcpy(means->size, lloyd->size, sizeof(int64_t) * lloyd->k);
+	memcpy(means->size, lloyd->rows.size, sizeof(int64_t) * lloyd->k);
 	memcpy(means->units, fit->space.unit, sizeof(double) * fit->space.nnum);
 	return compute_centroids(&fit->space, &fit->poll, means);
 }
@@ -339,8 +340,7 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 	Scatter		scatter = {space, &fit->poll, means, sums, &scale, 0};
 
 	if (fit->rows->weighted)
-		KM_TRY(find_means(fit->table, space, fit->lloyd.own, &fit->poll,
-						  means));
+		KM_TRY(find_means(fit->table, space, NULL, &fit->poll, means));
 	else
 		KM_TRY(take_sums(fit, means));
 

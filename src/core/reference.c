@@ -691,8 +691,8 @@ measure_drops(const Source *source, const KmSample *sample, int which,
 	{
 		pool.n = 0;
 		options.n_init = first + i < FEW_SEGMENTS ? CHAINS_FEW : 1;
-		status = km_search(sample, &fit->space, &fit->poll, fit->nearest,
-						   &options, first + i, i == 0 ? NULL : previous,
+		status = km_search(sample, &fit->space, &fit->poll, &options,
+						   first + i, i == 0 ? NULL : previous,
 						   first + i - 1, &pool);
 		if (status != KM_OK)
 			break;

@@ -46,6 +46,8 @@ add_block(KmTable *table, int capacity)
 	block->first = table->nrows;
 	block->nrows = 0;
 	block->capacity = capacity;
+	block->beside = NULL;
+	block->least = 0;
 	table->nblocks++;
 	table->bytes += bytes;
 	return KM_OK;
@@ -193,8 +195,62 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 }
 
 void
+km_table_alone(KmTable *table)
+{
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		km_free(table->host, table->blocks[b].beside);
+		table->blocks[b].beside = NULL;
+	}
+}
+
+KmStatus
+km_table_beside(KmTable *table, size_t per_row, size_t per_group)
+{
+	km_table_alone(table);
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		KmBlock    *block = &table->blocks[b];
+		size_t		groups = km_block_groups(block);
+
+		block->beside = km_alloc_zero(table->host, groups,
+									  per_row * KM_GROUP_ROWS + per_group);
+		if (block->beside == NULL)
+			return KM_NO_MEMORY;
+	}
+	return KM_OK;
+}
+
+KmStatus
+km_table_view(const KmTable *table, KmTable *view)
+{
+	*view = *table;
+	view->blocks = km_alloc(table->host, table->nblocks, sizeof(KmBlock));
+	if (view->blocks == NULL)
+		return KM_NO_MEMORY;
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		view->blocks[b] = table->blocks[b];
+		view->blocks[b].memory = NULL;
+		view->blocks[b].beside = NULL;
+	}
+	return KM_OK;
+}
+
+void
+km_view_clear(KmTable *view)
+{
+	if (view->blocks == NULL)
+		return;
+	km_table_alone(view);
+	km_free(view->host, view->blocks);
+	view->blocks = NULL;
+}
+
+void
 km_table_clear(KmTable *table)
 {
+	km_table_alone(table);
 	for (int i = 0; i < table->nblocks; i++)
 		km_free(table->host, table->blocks[i].memory);
 	km_free(table->host, table->blocks);
@@ -229,21 +285,25 @@ km_find_row(const KmTable *table, int64_t row)
 	return km_cell(table, block, (int) (row - block->first), 0);
 }
 
-/* Copy row of a table into a center's form. */
 void
-km_row_center(const KmTable *table, const KmSpace *space, int64_t row,
-			  double *center)
+km_lane_center(const KmSpace *space, const double *lane, int stride,
+			   double *center)
 {
-	const double *lane = km_find_row(table, row);
-
 	for (int s = 0; s < space->nnum; s++)
-		center[s] = lane[s * KM_LANES];
+		center[s] = lane[s * stride];
 	memset(center + space->nnum, 0,
 		   sizeof(double) * (space->width - space->nnum));
 	for (int c = 0; c < space->ncat; c++)
 	{
-		int			code = (int) lane[(space->nnum + c) * KM_LANES];
+		int			code = (int) lane[(space->nnum + c) * stride];
 
 		center[space->offset[c] + code] = space->factor[c];
 	}
+}
+
+void
+km_row_center(const KmTable *table, const KmSpace *space, int64_t row,
+			  double *center)
+{
+	km_lane_center(space, km_find_row(table, row), KM_LANES, center);
 }

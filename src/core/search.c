@@ -47,11 +47,12 @@ free_search(KmSearch *search)
 	km_free(host, search->gain);
 	km_packed_free(search->space, &search->packed);
 	km_lloyd_free(&search->lloyd);
+	km_view_clear(&search->view);
 }
 
 static KmStatus
 create_search(KmSearch *search, const KmSample *sample, const KmSpace *space,
-			  KmPoll *poll, KmNearest nearest, uint64_t seed, int k)
+			  KmPoll *poll, KmSimd simd, uint64_t seed, int k)
 {
 	const KmHost *host = space->host;
 	size_t		rows = (size_t) (sample->distinct + KM_LANES - 1) /
@@ -62,7 +63,7 @@ create_search(KmSearch *search, const KmSample *sample, const KmSpace *space,
 	search->sample = sample;
 	search->space = space;
 	search->poll = poll;
-	search->nearest = nearest;
+	search->nearest = km_nearest_kernel(simd);
 	search->seed = seed;
 	search->weight = km_alloc(host, rows, sizeof(double));
 	search->own = km_alloc(host, rows, sizeof(uint16_t));
@@ -76,7 +77,10 @@ create_search(KmSearch *search, const KmSample *sample, const KmSpace *space,
 	search->gain = km_alloc(host, k, sizeof(double));
 	status = km_packed_create(space, 1, &search->packed);
 	if (status == KM_OK)
-		status = km_lloyd_create(&sample->table, space, poll, nearest, k,
+		status = km_table_view(&sample->table, &search->view);
+	search->source.table = &search->view;
+	if (status == KM_OK)
+		status = km_lloyd_create(&search->source, space, poll, simd, k,
 								 sample->squares, &search->lloyd);
 	if (status != KM_OK || search->weight == NULL || search->own == NULL ||
 		search->d1 == NULL || search->d2 == NULL || search->dx == NULL ||
@@ -310,13 +314,12 @@ seed_rest(KmSearch *search, double *centers, int have, int k)
 
 KmStatus
 km_add_centers(const KmSample *sample, const KmSpace *space, KmPoll *poll,
-			   KmNearest nearest, uint64_t seed, double *centers, int have,
-			   int k)
+			   KmSimd simd, uint64_t seed, double *centers, int have, int k)
 {
 	KmSearch	search;
 	KmStatus	status;
 
-	KM_TRY(create_search(&search, sample, space, poll, nearest, seed, k));
+	KM_TRY(create_search(&search, sample, space, poll, simd, seed, k));
 	status = seed_rest(&search, centers, have, k);
 	free_search(&search);
 	return status;
@@ -324,8 +327,7 @@ km_add_centers(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 
 KmStatus
 km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
-		  KmNearest nearest, const KmOptions *options, int k,
-		  const double *previous, int previous_k, KmPool *pool)
+		  const KmOptions *options, int k, const double *previous, int previous_k, KmPool *pool)
 {
 	KmSearch	search;
 	KmStatus	status;
@@ -338,7 +340,7 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 	/* the sums' rounding: what is not above it is as good as 0 */
 	double		nothing = (k + 10) * 0x1p-53 * sample->squares;
 
-	KM_TRY(create_search(&search, sample, space, poll, nearest,
+	KM_TRY(create_search(&search, sample, space, poll, options->simd,
 						 options->seed, k));
 	do
 	{

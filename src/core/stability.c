@@ -272,8 +272,8 @@ compare_refit(Stability *s, const KmSolution *solution, int refit,
 	options.seed = km_mix(fit->options.seed +
 						  km_mix((uint64_t) k * REFITS + (uint64_t) refit));
 	KM_TRY(km_pool_create(&fit->space, k, &pool));
-	status = km_search(&s->half, &fit->space, &fit->poll, fit->nearest,
-					   &options, k, NULL, 0, &pool);
+	status = km_search(&s->half, &fit->space, &fit->poll, &options, k,
+					   NULL, 0, &pool);
 	if (status == KM_OK)
 		status = km_evidence_labels(s->evidence, pool.centers[0], k,
 									s->other);

@@ -169,7 +169,6 @@ km_fit_subset(KmFit *fit, int64_t want, int chains, KmFit **result)
 	subset->options.small_is_error = false;
 	subset->features = fit->features;
 	subset->poll.host = fit->host;
-	subset->nearest = fit->nearest;
 	subset->spread = fit->spread;
 	subset->bound = fit->bound;
 	subset->weight_unit = 1;
@@ -186,6 +185,7 @@ km_fit_subset(KmFit *fit, int64_t want, int chains, KmFit **result)
 	if (status == KM_OK)
 	{
 		subset->table = &subset->rows->table;
+		subset->source.table = subset->table;
 		status = km_fit_prepare(subset);
 	}
 	else

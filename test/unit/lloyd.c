@@ -31,16 +31,16 @@ right_sums(const Table *table, const KmLloyd *lloyd)
 				[t->weight_slot * KM_LANES + (i - block->first) % KM_LANES];
 		km_row_center(t, &table->space, i, point);
 		for (int j = 0; j < width; j++)
-			sums[lloyd->own[i] * width + j] += w *
+			sums[own_segment(lloyd, i) * width + j] += w *
 				(j < table->space.nnum ?
 				 (__int128) (point[j] * table->space.scale[j]) :
 				 point[j] > 0);
-		weight[lloyd->own[i]] += w;
+		weight[own_segment(lloyd, i)] += w;
 	}
 	for (size_t i = 0; i < cells; i++)
-		right &= sums[i] == lloyd->sums[i];
+		right &= sums[i] == lloyd->rows.sums[i];
 	for (int c = 0; c < lloyd->k; c++)
-		right &= weight[c] == lloyd->weight[c];
+		right &= weight[c] == lloyd->rows.weight[c];
 	free(sums);
 	free(weight);
 	return right;
@@ -66,16 +66,16 @@ right_means(const Table *table, const KmLloyd *lloyd, const Data *data)
 		for (int j = 0; j < width; j++)
 		{
 			long double e = (long double) point[j] -
-				lloyd->centers[lloyd->own[i] * width + j];
+				lloyd->centers[own_segment(lloyd, i) * width + j];
 
-			sums[lloyd->own[i] * width + j] += w * (long double) point[j];
+			sums[own_segment(lloyd, i) * width + j] += w * (long double) point[j];
 			inertia += w * e * e;
 		}
-		weight[lloyd->own[i]] += w;
+		weight[own_segment(lloyd, i)] += w;
 	}
 	for (int c = 0; c < lloyd->k; c++)
 	{
-		for (int j = 0; j < width && lloyd->size[c] > 0; j++)
+		for (int j = 0; j < width && lloyd->rows.size[c] > 0; j++)
 			right &= fabsl(sums[c * width + j] / weight[c] -
 						   lloyd->centers[c * width + j]) <= 1e-14L;
 	}
@@ -109,8 +109,8 @@ test_sums(void)
 		for (int i = 0; i < data.nrows && data.weights != NULL; i++)
 			data.weights[i] /= unit;
 		table.squares /= unit;
-		km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-						km_nearest_kernel(KM_SIMD_AUTO), 8, table.squares,
+		km_lloyd_create(&table.source, &table.space, &table.poll,
+						KM_SIMD_AUTO, 8, table.squares,
 						&lloyd);
 		for (int c = 0; c < 8; c++)
 			rows[c] = c * 31;
@@ -160,8 +160,8 @@ test_equal_rows(void)
 				data.weights[i] = random_share(&state);
 		}
 		table_create(&table, &data, NULL, KM_ZSCORE);
-		km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-						km_nearest_kernel(KM_SIMD_AUTO), 6, table.squares,
+		km_lloyd_create(&table.source, &table.space, &table.poll,
+						KM_SIMD_AUTO, 6, table.squares,
 						&lloyd);
 		start_at(&table, &lloyd, rows, 6);
 		km_lloyd_assign(&lloyd, false, &moved);
@@ -194,26 +194,26 @@ test_nearest_all(void)
 	static uint16_t before[1000];
 	int			rows[5] = {0, 100, 200, 300, 400};
 	int			order[5] = {3, 0, 4, 1, 2};
-	bool		same;
+	bool		same = true;
 	bool		renumbered = true;
 
 	data_blobs(&data, &state, 997, 3, 5, 0.5);
 	table_create(&table, &data, NULL, KM_ZSCORE);
-	km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-					km_nearest_kernel(KM_SIMD_AUTO), 5, table.squares, &lloyd);
+	km_lloyd_create(&table.source, &table.space, &table.poll,
+					KM_SIMD_AUTO, 5, table.squares, &lloyd);
 	start_at(&table, &lloyd, rows, 5);
 	km_lloyd_assign(&lloyd, false, &moved);
 	km_nearest_all(&lloyd, own, d1, d2);
-	same = memcmp(own, lloyd.own, sizeof(uint16_t) * 997) == 0;
 	for (int i = 0; i < 997; i++)
-		same &= d1[i] <= d2[i];
+		same &= own[i] == own_segment(&lloyd, i) && d1[i] <= d2[i];
 	check(same && moved == 997, "nearest of all rows, with distances");
 	km_lloyd_update(&lloyd);
 	km_lloyd_assign(&lloyd, true, &moved);
-	memcpy(before, lloyd.own, sizeof(before[0]) * 997);
+	for (int i = 0; i < 997; i++)
+		before[i] = (uint16_t) own_segment(&lloyd, i);
 	km_lloyd_renumber(&lloyd, order);
 	for (int i = 0; i < 997; i++)
-		renumbered &= lloyd.own[i] == order[before[i]];
+		renumbered &= own_segment(&lloyd, i) == order[before[i]];
 	km_lloyd_assign(&lloyd, true, &moved);
 	check(renumbered && moved == 0 && right_sums(&table, &lloyd),
 		  "new numbers change nothing else");
@@ -251,12 +251,12 @@ test_empty(void)
 		if (round > 0)
 			shuffle(&state, order, 8);
 		table_create(&table, &data, order, KM_NONE);
-		km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-						km_nearest_kernel(KM_SIMD_AUTO), 3, table.squares,
+		km_lloyd_create(&table.source, &table.space, &table.poll,
+						KM_SIMD_AUTO, 3, table.squares,
 						&lloyd);
 		km_lloyd_start(&lloyd, centers, 3);
 		km_lloyd_assign(&lloyd, false, &moved);
-		filled &= lloyd.has_empty && lloyd.size[0] == 8;
+		filled &= lloyd.has_empty && lloyd.rows.size[0] == 8;
 		km_lloyd_update(&lloyd);
 		/* the row at 100; origin is the mean, 19.5 */
 		filled &= lloyd.centers[0] == 0 && lloyd.centers[1] == 80.5;
@@ -289,12 +289,12 @@ test_hopelessly_empty(void)
 	for (int i = 0; i < 40; i++)
 		data.values[i] = i % 3;
 	table_create(&table, &data, NULL, KM_ZSCORE);
-	km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-					km_nearest_kernel(KM_SIMD_AUTO), 5, table.squares, &lloyd);
+	km_lloyd_create(&table.source, &table.space, &table.poll,
+					KM_SIMD_AUTO, 5, table.squares, &lloyd);
 	start_at(&table, &lloyd, rows, 5);
 	km_lloyd_run(&lloyd, 300, 0, INFINITY, &iterations, &done);
 	for (int c = 0; c < 5; c++)
-		empty += lloyd.size[c] == 0;
+		empty += lloyd.rows.size[c] == 0;
 	check(empty == 2 && km_lloyd_inertia(&lloyd) < 1e-14,
 		  "segments without a row to take stay empty");
 	check(done && iterations < 5, "and do not keep it going");
@@ -320,8 +320,8 @@ test_stopping(void)
 
 	data_blobs(&data, &state, 2000, 2, 3, 1.5);
 	table_create(&table, &data, NULL, KM_ZSCORE);
-	km_lloyd_create(&table.rows->table, &table.space, &table.poll,
-					km_nearest_kernel(KM_SIMD_AUTO), 6, table.squares, &lloyd);
+	km_lloyd_create(&table.source, &table.space, &table.poll,
+					KM_SIMD_AUTO, 6, table.squares, &lloyd);
 	start_at(&table, &lloyd, rows, 6);
 	km_lloyd_run(&lloyd, 2, 0, INFINITY, &iterations, &done);
 	check(!done && iterations == 2, "max_iter ends a run unconverged");

@@ -288,8 +288,7 @@ test_pool(void)
 	km_scale_table(&rows->table, &options, features, recode, &space);
 	km_sample_create(&rows->table, &space, 20000, 2, &sample);
 	km_pool_create(&space, 9, &pool);
-	check(km_search(&sample, &space, &poll, km_nearest_kernel(KM_SIMD_AUTO),
-					&options, 9, NULL, 0, &pool) == KM_OK && pool.n >= 1 &&
+	check(km_search(&sample, &space, &poll, &options, 9, NULL, 0, &pool) == KM_OK && pool.n >= 1 &&
 		  pool.n <= KM_POOL_MAX, "a search fills the pool");
 	for (int i = 1; i < pool.n; i++)
 		sorted &= pool.inertia[i - 1] < pool.inertia[i] * (1 - 1e-5);

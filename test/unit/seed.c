@@ -297,8 +297,9 @@ seeding_create(Seeding *seeding, int distinct)
 	search->spare = room(SEEDING_ROWS + 8);
 	search->point = room(seeding->space.width);
 	km_packed_create(&seeding->space, 1, &search->packed);
-	km_lloyd_create(&seeding->sample.table, &seeding->space, &seeding->poll,
-					search->nearest, SEEDING_K, seeding->sample.squares,
+	search->source.table = &seeding->sample.table;
+	km_lloyd_create(&search->source, &seeding->space, &seeding->poll,
+					KM_SIMD_AUTO, SEEDING_K, seeding->sample.squares,
 					&search->lloyd);
 	for (int64_t i = 0; i < seeding->sample.distinct; i++)
 		search->weight[i] = 1;

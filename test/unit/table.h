@@ -14,10 +14,20 @@ typedef struct Table
 	TestHost	host;
 	KmFeature	features[DATA_FEATURES];
 	KmRows	   *rows;
+	KmSource	source;			/* the same */
 	KmSpace		space;
 	KmPoll		poll;
 	double		squares;		/* weighted sum of squared lengths */
 } Table;
+
+/* segment of a row, as Lloyd has left it */
+MAYBE_UNUSED static int
+own_segment(const KmLloyd *lloyd, int64_t row)
+{
+	const KmBlock *block = km_find_block(lloyd->source->table, row);
+
+	return km_block_own(block)[row - block->first];
+}
 
 MAYBE_UNUSED static void
 table_create(Table *table, const Data *data, const int *order, KmScale scale)
@@ -34,6 +44,7 @@ table_create(Table *table, const Data *data, const int *order, KmScale scale)
 	options.scale = scale;
 	km_rows_create(&table->host.host, data->nfeatures, data->kinds,
 				   data->weights != NULL, false, 0, &table->rows);
+	table->source.table = &table->rows->table;
 	for (int i = 0; i < data->nrows; i++)
 	{
 		int			row = order == NULL ? i : order[i];
