@@ -147,6 +147,7 @@ draw_sample(KmFit *fit, int64_t want)
 KmStatus
 km_fit_prepare(KmFit *fit)
 {
+	km_report(fit->host, KM_PHASE_SAMPLE, 0, 0);
 	KM_TRY(sum_squares(fit));
 	return draw_sample(fit, fit->options.sample);
 }
@@ -180,6 +181,7 @@ km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 		km_free(host, fit);
 		return status;
 	}
+	km_report(host, KM_PHASE_SCALE, 0, 0);
 	status = km_scale_table(&rows->table, options, features, recode,
 							&fit->space);
 	if (status == KM_OK)
@@ -300,6 +302,7 @@ measure_solution(KmFit *fit, KmSolution *solution)
 {
 	Node	   *node = km_solution_node(solution);
 
+	km_report(fit->host, KM_PHASE_MEASURE, 0, 0);
 	KM_TRY(km_sum_distances(fit, node->sums));
 	node->in_order = true;
 	solution->inertia = km_total_inertia(fit, node->sums, solution->k);
@@ -320,6 +323,8 @@ polish(KmFit *fit, const double *centers, int k, KmSolution *solution)
 	KM_TRY(prepare_lloyd(fit, k));
 	fit->in_lloyd = NULL;
 	km_lloyd_start(&fit->lloyd, centers, k);
+	fit->lloyd.watched = fit->host;
+	km_report(fit->host, KM_PHASE_IMPROVE, 0, fit->options.max_iter);
 	KM_TRY(km_lloyd_run(&fit->lloyd, fit->options.max_iter, fit->options.tol,
 						INFINITY, &iterations, &converged));
 	inertia = km_lloyd_inertia(&fit->lloyd);

@@ -42,6 +42,24 @@ typedef enum KmStatus
 	KM_NO_IDS					/* the ids of segments are used up */
 } KmStatus;
 
+/* What the core is at, for whoever watches; see report of KmHost. */
+typedef enum KmPhase
+{
+	KM_PHASE_SCALE,				/* statistics of columns, rows' positions */
+	KM_PHASE_SAMPLE,
+	KM_PHASE_SEARCH,			/* on the sample; steps: chains */
+	KM_PHASE_IMPROVE,			/* on all rows; steps: iterations */
+	KM_PHASE_MEASURE,			/* all rows' distances */
+	KM_PHASE_REFERENCE,			/* rows without groups; steps: sets of them */
+	KM_PHASE_SILHOUETTE,		/* steps: rows of the sample */
+	KM_PHASE_STABILITY,			/* steps: refits */
+
+	/* no phases: rows that the one under way has done, and that its last
+	 * step changed */
+	KM_PHASE_ROWS,
+	KM_PHASE_CHANGED
+} KmPhase;
+
 /* What the core needs from whoever calls it. */
 typedef struct KmHost
 {
@@ -49,6 +67,10 @@ typedef struct KmHost
 	void		(*free) (void *arg, void *pointer);
 	bool		(*poll) (void *arg);	/* every 10 ms or so; false: stop */
 	void	   *arg;
+	/* NULL: nobody watches; done of total steps, total 0: not known.  Called
+	 * a few thousand times a second at most. */
+	void		(*report) (void *arg, KmPhase phase, int64_t done,
+						   int64_t total);
 } KmHost;
 
 typedef enum KmScale

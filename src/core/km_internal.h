@@ -39,6 +39,13 @@ extern void *km_alloc(const KmHost *host, size_t count, size_t size);
 extern void *km_alloc_zero(const KmHost *host, size_t count, size_t size);
 extern void km_free(const KmHost *host, void *pointer);
 
+static inline void
+km_report(const KmHost *host, KmPhase phase, int64_t done, int64_t total)
+{
+	if (host->report != NULL)
+		host->report(host->arg, phase, done, total);
+}
+
 /* Counts work and polls when enough has been done; false: stop. */
 typedef struct KmPoll
 {
@@ -468,6 +475,7 @@ typedef struct KmLloyd
 	KmSimd		simd;
 	int			max_k;
 	double		squares;		/* weighted sum of squared lengths */
+	const KmHost *watched;		/* told of iterations; NULL: nobody */
 	/* changes while running */
 	int			k;
 	double	   *centers;		/* max_k x width */

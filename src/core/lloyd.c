@@ -360,7 +360,11 @@ km_lloyd_run(KmLloyd *lloyd, int max_iter, double tol, double give_up,
 		/* false by now when there was no row for it to take */
 		had_empty = lloyd->has_empty;
 		(*iterations)++;
+		if (lloyd->watched != NULL)
+			km_report(lloyd->watched, KM_PHASE_IMPROVE, *iterations, max_iter);
 		KM_TRY(km_lloyd_assign(lloyd, true, &moved));
+		if (lloyd->watched != NULL)
+			km_report(lloyd->watched, KM_PHASE_CHANGED, moved, 0);
 		if (!lloyd->changed && !had_empty)
 		{
 			*converged = true;

@@ -4,6 +4,9 @@
  */
 #include "pass.h"
 
+/* passes over more blocks are worth telling how far they are */
+#define WATCHED_BLOCKS	8
+
 const KmStep *
 km_step(KmStepId id)
 {
@@ -31,6 +34,10 @@ pass_here(KmTable *table, KmJob *job)
 		if (step->skips != NULL && step->skips(job, block))
 			continue;
 		KM_TRY(step->add(job, block));
+		/* small tables are passed very often */
+		if (table->nblocks > WATCHED_BLOCKS)
+			km_report(job->host, KM_PHASE_ROWS, block->first + block->nrows,
+					  table->nrows);
 	}
 	return KM_OK;
 }

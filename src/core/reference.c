@@ -723,6 +723,7 @@ km_reference_drops(KmFit *fit, int first, int n, int references,
 	{
 		KmSample	sample;
 
+		km_report(fit->host, KM_PHASE_REFERENCE, b + 1, references);
 		status = make_reference(&source, b, nrows, &sample);
 		if (status == KM_OK)
 			status = measure_drops(&source, &sample, b, first, n,

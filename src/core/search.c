@@ -347,6 +347,7 @@ km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 		int			have = 0;
 		double		inertia;
 
+		km_report(space->host, KM_PHASE_SEARCH, chains + 1, options->n_init);
 		/* the first chain of an elbow's next k splits the segments before */
 		if (chains == 0 && previous != NULL)
 		{

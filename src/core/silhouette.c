@@ -170,6 +170,8 @@ measure_groups(Silhouettes *s)
 {
 	for (int64_t row = 0; row < s->draw->table.nrows; row += KM_PAIR_ROWS)
 	{
+		km_report(s->space->host, KM_PHASE_SILHOUETTE, row,
+				  s->draw->table.nrows);
 		load_group(s, row);
 		KM_TRY(sum_group(s));
 		KM_TRY(settle_group(s, row));

@@ -339,6 +339,7 @@ measure_stability(Stability *s, double *stability)
 		stability[i] = evidence->solutions[i]->k > 1 ? 0 : NAN;
 	for (int b = 0; b < REFITS; b++)
 	{
+		km_report(s->fit->host, KM_PHASE_STABILITY, b + 1, REFITS);
 		KM_TRY(fill_half(s, km_mix(s->fit->options.seed +
 								   km_mix((uint64_t) b))));
 		for (int i = 0; i < evidence->n; i++)
