@@ -17,6 +17,7 @@
 #include "utils/tuplestore.h"
 
 #include "../pg/errors.h"
+#include "../pg/progress.h"
 #include "run.h"
 
 typedef struct PassState
@@ -70,6 +71,8 @@ start_pass(void *arg, const KsegQuery *query)
 		state->positions[f] = column;
 		types[f] = query->types[column];
 	}
+	kseg_progress_phase(KSEG_PHASE_SCORE);
+	kseg_progress_k(model->k);
 	state->features = palloc(sizeof(NullableDatum) * state->nfeatures);
 	state->scorer = kseg_scorer_create(model, state->nfeatures, types,
 									   state->context);
@@ -127,6 +130,8 @@ put_change(PassState *state, const KsegMember *member, int segment)
 	MemoryContextReset(state->scratch);
 
 	pass->nchanges++;
+	if (kseg_progress_due(pass->nchanges))
+		kseg_progress_changed(pass->nchanges);
 	if (member->segment == 0)
 		pass->new++;
 	else if (segment == 0)
@@ -227,6 +232,8 @@ add_fitted(void *arg, const KmScore *score)
 
 	if (!pass_by(state, &member))
 		elog(ERROR, "more customers were fitted than kept");
+	if (kseg_progress_due(state->next))
+		kseg_progress_rows(state->next, 0);
 	count_member(state, &member, score);
 }
 
@@ -302,6 +309,8 @@ kseg_pass_again(const KsegPass *before, const KmModel *model, KsegKept *kept)
 	km_predictor_simd(predictor, (KmSimd) kseg_simd);
 	state.predictor = predictor;
 	state.kept = kept;
+	kseg_progress_phase(KSEG_PHASE_SCORE);
+	kseg_progress_k(model->k);
 	kseg_check(km_fit_score(kseg_ingest_begin(kseg_kept_ingest(kept)),
 							predictor, add_fitted, &state));
 	if (pass_by(&state, &member))

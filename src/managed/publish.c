@@ -19,6 +19,7 @@
 #include "utils/typcache.h"
 
 #include "../pg/errors.h"
+#include "../pg/progress.h"
 #include "messages.h"
 #include "run.h"
 
@@ -84,6 +85,8 @@ typedef struct RowCounter
 {
 	DestReceiver pub;			/* must be first */
 	int64		rows;
+	int64		written;		/* all so far, for whoever watches */
+	int64		expected;
 } RowCounter;
 
 static bool
@@ -91,8 +94,12 @@ count_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	bool		is_null;
 	Datum		value = slot_getattr(slot, 1, &is_null);
+	RowCounter *counter = (RowCounter *) self;
 
-	((RowCounter *) self)->rows += !is_null && DatumGetBool(value);
+	counter->rows += !is_null && DatumGetBool(value);
+	counter->written++;
+	if (kseg_progress_due(counter->written))
+		kseg_progress_rows(counter->written, counter->expected);
 	return true;
 }
 
@@ -108,17 +115,20 @@ end_rows(DestReceiver *self)
 
 /*
  * How many rows the statement wrote; with RETURNING how many were written as
- * they should be.
+ * they should be.  written: by statements before.
  */
 static int64
-write_rows(const char *sql)
+write_rows(const KsegPass *pass, const char *sql, int64 written)
 {
 	RowCounter	counter = {
-		.pub = {count_row, start_rows, end_rows, end_rows, DestTuplestore}
+		.pub = {count_row, start_rows, end_rows, end_rows, DestTuplestore},
+		.written = written,
+		.expected = pass->nchanges
 	};
 	SPIExecuteOptions options = {0};
 	int			result;
 
+	kseg_progress_rows(written, pass->nchanges);
 	options.dest = &counter.pub;
 	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
@@ -153,7 +163,7 @@ kseg_join_by_index(void)
 
 static int64
 insert_customers(const KsegPass *pass, const char *target,
-				 const char *column)
+				 const char *column, int64 written)
 {
 	StringInfoData sql;
 
@@ -166,7 +176,7 @@ insert_customers(const KsegPass *pass, const char *target,
 		appendStringInfo(&sql, "c%d, ", i + 1);
 	appendStringInfo(&sql, "new FROM %s",
 					 sorted_changes(pass, "NOT in_target"));
-	return write_rows(sql.data);
+	return write_rows(pass, sql.data, written);
 }
 
 /*
@@ -187,14 +197,16 @@ write_target(const KsegPass *pass)
 	kseg_join_by_index();
 	if (s->owns_target)
 	{
-		written += write_rows(psprintf("DELETE FROM %s AS t USING %s WHERE %s",
+		written += write_rows(pass,
+							  psprintf("DELETE FROM %s AS t USING %s WHERE %s",
 									   target,
 									   sorted_changes(pass, "new IS NULL"),
-									   keys));
-		written += insert_customers(pass, target, column);
+									   keys), written);
+		written += insert_customers(pass, target, column, written);
 	}
 	/* a rule may have no RETURNING */
-	written += write_rows(psprintf("UPDATE %s AS t SET %s = c.new FROM %s"
+	written += write_rows(pass,
+						  psprintf("UPDATE %s AS t SET %s = c.new FROM %s"
 								   " WHERE %s%s%s%s",
 								   target, column,
 								   sorted_changes(pass, s->owns_target ?
@@ -203,7 +215,8 @@ write_target(const KsegPass *pass)
 								   keys,
 								   is_plain ? " RETURNING t." : "",
 								   is_plain ? column : "",
-								   is_plain ? " IS NOT DISTINCT FROM c.new" : ""));
+								   is_plain ? " IS NOT DISTINCT FROM c.new" : ""),
+						  written);
 	return written;
 }
 
@@ -273,12 +286,16 @@ kseg_publish(KsegSegmentation *s, KsegPass *pass, KsegRun *run)
 	SPI_connect();
 	kseg_register_rows("kseg_changes", pass->changes, pass->change,
 					   pass->nchanges);
+	kseg_progress_phase(KSEG_PHASE_WRITE);
+	kseg_progress_changed(pass->nchanges);
 	kseg_become_owner(s, &caller);
 	if (pass->nchanges > 0)
 		written = write_target(pass);
 	agrees = agrees && written == pass->nchanges &&
 		(written == 0 || !has_rules(s));
 	in_target = kseg_lap(&started);
+	kseg_progress_phase(KSEG_PHASE_HISTORY);
+	kseg_progress_changed(pass->nchanges);
 	if (!agrees)
 		members = kseg_history_members(pass);
 	kseg_become_caller(&caller);

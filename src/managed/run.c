@@ -25,6 +25,7 @@
 #include "utils/tuplestore.h"
 
 #include "../pg/errors.h"
+#include "../pg/progress.h"
 #include "messages.h"
 #include "run.h"
 
@@ -407,8 +408,10 @@ kseg_run(PG_FUNCTION_ARGS)
 	KsegSegmentation *s;
 	KsegRun		run = {0};
 	Findings	findings = {0};
+	KsegProgress *progress;
 	bool		is_busy;
 
+	progress = kseg_progress_start(KSEG_COMMAND_RUN);
 	kseg_registry_start(fcinfo);
 	kseg_start_writing("kseg_run");
 	s = kseg_registry_find(name, KSEG_RUN, KSEG_SKIP, &is_busy);
@@ -420,6 +423,7 @@ kseg_run(PG_FUNCTION_ARGS)
 		run.action = "skipped";
 		run.reason = "another session is running or changing it";
 		kseg_run_log(s, NULL, &run);
+		kseg_progress_end(progress);
 		return run_result(fcinfo, &run);
 	}
 
@@ -444,6 +448,7 @@ kseg_run(PG_FUNCTION_ARGS)
 		publish_findings(s, &findings, &run);
 	end_pass(findings.before);
 	end_pass(findings.after);
+	kseg_progress_end(progress);
 	return run_result(fcinfo, &run);
 }
 
@@ -500,9 +505,11 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	KsegMembers *members;
 	KsegPass   *pass;
 	KsegCaller	caller;
+	KsegProgress *progress;
 	int			old_version;
 	int			version;
 
+	progress = kseg_progress_start(KSEG_COMMAND_ROLLBACK);
 	kseg_registry_start(fcinfo);
 	kseg_start_writing("kseg_rollback");
 	s = kseg_registry_find(name, KSEG_EDIT, KSEG_WAIT, NULL);
@@ -530,5 +537,6 @@ kseg_rollback(PG_FUNCTION_ARGS)
 	review_labels(s, model, &run);
 	kseg_run_log(s, pass, &run);
 	end_pass(pass);
+	kseg_progress_end(progress);
 	return run_result(fcinfo, &run);
 }

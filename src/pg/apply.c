@@ -33,10 +33,12 @@
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_apply);
 PG_FUNCTION_INFO_V1(kseg_changed);
@@ -62,6 +64,9 @@ typedef struct ApplyRun
 	/* changes while running */
 	int64		scored;
 	int64		unassigned;
+	int64		changed;		/* for whoever watches; some may be found
+								 * twice */
+	int64		expected;		/* rows; 0: not known */
 	int			segment;		/* of the last row seen, 0 for none */
 	bool		is_seen;		/* kseg_assigned() may ask for it */
 	bool		is_awaited;		/* kseg_assigned() has to ask for it */
@@ -106,6 +111,13 @@ count_row(ApplyRun *run, MemoryContext executor, int segment)
 		run->unassigned++;
 	run->segment = segment;
 	run->is_seen = true;
+}
+
+static pg_noinline void
+tell_rows(const ApplyRun *run)
+{
+	kseg_progress_rows(run->scored + run->unassigned, run->expected);
+	kseg_progress_changed(run->changed);
 }
 
 static inline int64
@@ -158,6 +170,9 @@ kseg_changed(PG_FUNCTION_ARGS)
 			segment != read_segment(PG_GETARG_DATUM(CHANGED_SEGMENT),
 									run->segment_type);
 	run->is_awaited = is_changed && run->uses_assigned;
+	run->changed += is_changed;
+	if (unlikely(kseg_progress_due(run->scored + run->unassigned)))
+		tell_rows(run);
 	PG_RETURN_BOOL(is_changed);
 }
 
@@ -629,6 +644,21 @@ run_update(const char *sql, Oid model_type, Datum model,
 	return changed;
 }
 
+/* How many rows ANALYZE found in a table; 0: not known. */
+static int64
+count_of_rows(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	double		rows = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		ReleaseSysCache(tuple);
+	}
+	return rows > 0 ? (int64) rows : 0;
+}
+
 static void
 check_arguments(FunctionCallInfo fcinfo)
 {
@@ -658,6 +688,7 @@ kseg_apply(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 	const char *segment;
 	const char *distance = NULL;
+	KsegProgress *progress;
 
 	check_arguments(fcinfo);
 	if (get_call_result_type(fcinfo, NULL, &row_type) != TYPEFUNC_COMPOSITE)
@@ -690,8 +721,13 @@ kseg_apply(PG_FUNCTION_ARGS)
 	find_own_functions(&own, schema, argument_types[0]);
 	run.segment_type = target.segment_type;
 	run.uses_assigned = target.is_plain;
+	run.expected = count_of_rows(target.relation);
+	progress = kseg_progress_start(KSEG_COMMAND_APPLY);
+	kseg_progress_phase(KSEG_PHASE_WRITE);
+	kseg_progress_k(model->k);
 	values[1] = Int64GetDatum(run_update(sql, argument_types[0],
 										 PG_GETARG_DATUM(0), &own, &run));
+	kseg_progress_end(progress);
 	values[0] = Int64GetDatum(run.scored);
 	values[2] = Int64GetDatum(run.unassigned);
 

@@ -18,6 +18,7 @@
 
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_cluster_k);
 PG_FUNCTION_INFO_V1(kseg_cluster_options);
@@ -147,6 +148,7 @@ score_rows(KsegIngest *ingest, const KmModel *model, int32 *segments)
 	if (status == KM_OK)
 	{
 		km_predictor_simd(predictor, (KmSimd) kseg_simd);
+		kseg_progress_phase(KSEG_PHASE_SCORE);
 		status = km_fit_score(kseg_ingest_begin(ingest), predictor,
 							  put_segment, &writer);
 	}
@@ -169,6 +171,8 @@ segment_partition(FunctionCallInfo fcinfo, Partition *partition)
 	context = AllocSetContextCreate(partition_context, "kseg cluster",
 									ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
+	(void) kseg_progress_start(KSEG_COMMAND_CLUSTER);
+	kseg_progress_phase(KSEG_PHASE_READ);
 	reader = make_reader(fcinfo, kseg_options_parse(partition->json,
 													partition->k, true));
 	/* rows of a partition are addressed by an int */
@@ -180,6 +184,8 @@ segment_partition(FunctionCallInfo fcinfo, Partition *partition)
 	for (int i = 0; i < (int) nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (kseg_progress_due(i))
+			kseg_progress_rows(i, nrows);
 		segments[i] = read_row(reader, i) ? 1 : 0;
 	}
 

@@ -10,6 +10,7 @@
 
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
+#include "utils/backend_status.h"
 #include "utils/timestamp.h"
 
 #if PG_VERSION_NUM < 150000
@@ -69,6 +70,19 @@ kseg_interval_infinity(const Interval *interval)
 		return INTERVAL_IS_NOEND(interval) ? 1 : -1;
 #endif
 	return 0;
+}
+
+/* the i-th session's status, from 1; NULL if it has gone */
+static inline const PgBackendStatus *
+kseg_backend_status(int i)
+{
+#if PG_VERSION_NUM >= 160000
+	LocalPgBackendStatus *local = pgstat_get_local_beentry_by_index(i);
+#else
+	LocalPgBackendStatus *local = pgstat_fetch_stat_local_beentry(i);
+#endif
+
+	return local == NULL ? NULL : &local->backendStatus;
 }
 
 #endif							/* KSEG_COMPAT_H */

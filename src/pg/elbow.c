@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_elbow);
 
@@ -80,6 +81,7 @@ fit_points(Elbow *elbow)
 		double		fitted;
 
 		CHECK_FOR_INTERRUPTS();
+		kseg_progress_k(k);
 		status = km_fit_run(elbow->fit, k, NULL, &solution);
 		if (status == KM_TOO_FEW_ROWS)
 			kseg_error_too_few_rows(k, km_fit_distinct(elbow->fit));
@@ -124,6 +126,8 @@ compare_points(Elbow *elbow, bool with_stability)
 	KmEvidence *evidence;
 	double	   *values = palloc(sizeof(double) * Max(n, 1));
 
+	/* all of them are looked at together */
+	kseg_progress_k(-1);
 	kseg_check(km_fit_knee(elbow->fit, elbow->solutions, n, &elbow->knee));
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: compared with rows without groups in %.1f ms",
@@ -370,6 +374,7 @@ kseg_elbow(PG_FUNCTION_ARGS)
 	context = AllocSetContextCreate(CurrentMemoryContext, "kseg elbow",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
+	(void) kseg_progress_start(KSEG_COMMAND_ELBOW);
 	run_elbow(&elbow, context, kseg_options_parse(json, 0, false), k_min,
 			  k_max, text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL, true);
 	put_elbow((ReturnSetInfo *) fcinfo->resultinfo, &elbow);

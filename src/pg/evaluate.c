@@ -17,6 +17,7 @@
 
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_evaluate);
 
@@ -213,6 +214,7 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 											   "kseg evaluate",
 											   ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(evaluation.context);
+	(void) kseg_progress_start(KSEG_COMMAND_EVALUATE);
 
 	model = (struct varlena *) PG_GETARG_VARLENA_P(0);
 	evaluation.model = kseg_model_open(model, evaluation.context);

@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 #include "rule_text.h"
 
 PG_FUNCTION_INFO_V1(kseg_explain);
@@ -315,6 +316,7 @@ kseg_explain(PG_FUNCTION_ARGS)
 										 "kseg explain",
 										 ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(rows.context);
+	(void) kseg_progress_start(KSEG_COMMAND_EXPLAIN);
 
 	rows.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 								 rows.context);

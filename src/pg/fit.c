@@ -7,10 +7,13 @@
  */
 #include "postgres.h"
 
+#include "nodes/execnodes.h"
+#include "nodes/plannodes.h"
 #include "utils/datum.h"
 
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_fit_k_transition);
 PG_FUNCTION_INFO_V1(kseg_fit_options_transition);
@@ -28,16 +31,34 @@ typedef struct FitCall
 	bool		is_fixed;		/* k or options cannot change between rows */
 	Oid		   *types;
 	const char **names;			/* NULL when is_array */
+
+	/* of all groups */
+	KsegProgress *progress;
+	int64		nrows;			/* so far */
+	int64		expected;		/* by the planner; 0: not known */
 } FitCall;
 
 typedef struct FitState
 {
-	const FitCall *call;
+	FitCall    *call;
 	KsegOptions *options;
 	int			k;				/* 0: in the options */
 	KsegIngest *ingest;			/* NULL when finished */
 	Datum		model;			/* when finished; (Datum) 0: no row */
 } FitState;
+
+/* How many rows the planner expects for all groups. */
+static int64
+expected_rows(FunctionCallInfo fcinfo)
+{
+	PlanState  *input;
+
+	/* a window aggregate's rows are passed more than once */
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, AggState))
+		return 0;
+	input = outerPlanState((AggState *) fcinfo->context);
+	return input == NULL ? 0 : (int64) Min(input->plan->plan_rows, 1e15);
+}
 
 static FitCall *
 look_up_call(FunctionCallInfo fcinfo)
@@ -52,6 +73,9 @@ look_up_call(FunctionCallInfo fcinfo)
 	if (!call->is_array)
 		call->names = kseg_argument_names(fcinfo, FEATURES - 1,
 										  call->nfeatures);
+	call->progress = kseg_progress_create(CurrentMemoryContext,
+										  KSEG_COMMAND_FIT);
+	call->expected = expected_rows(fcinfo);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = call;
 	return call;
@@ -84,10 +108,27 @@ start_group(FunctionCallInfo fcinfo, MemoryContext context, Jsonb *json,
 	return state;
 }
 
+/*
+ * The command begins anew with the rows that follow a finished group: there
+ * may be a lot more to the query than fits.
+ */
+static pg_noinline void
+tell_rows(FitCall *call)
+{
+	if (kseg_progress_begin(call->progress))
+		kseg_progress_phase(KSEG_PHASE_READ);
+	kseg_progress_rows(call->nrows, call->expected);
+}
+
 static void
 add_row(FitState *state, FunctionCallInfo fcinfo)
 {
 	const NullableDatum *features = &fcinfo->args[FEATURES];
+	FitCall    *call = state->call;
+
+	if (unlikely(kseg_progress_due(call->nrows)))
+		tell_rows(call);
+	call->nrows++;
 
 	/* the final function has taken the rows, and they cannot be given back */
 	if (state->ingest == NULL)
@@ -198,7 +239,11 @@ kseg_fit_final(PG_FUNCTION_ARGS)
 
 	state = (FitState *) PG_GETARG_POINTER(STATE);
 	if (state->ingest != NULL)
+	{
+		(void) kseg_progress_begin(state->call->progress);
 		finish_group(state, context);
+		kseg_progress_end(state->call->progress);
+	}
 	if (state->model == (Datum) 0)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(datumCopy(state->model, false, -1));

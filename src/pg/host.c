@@ -1,9 +1,10 @@
 /*
  * host.c
  *		What the core asks of its surroundings, given by the server: memory
- *		from a memory context, and a chance to be interrupted.
+ *		from a memory context, a chance to be interrupted, and one to tell how
+ *		far it is.
  *
- * Neither has to be undone by the core on the way out: a cancel leaves
+ * Nothing of it has to be undone by the core on the way out: a cancel leaves
  * through longjmp, and the context takes all memory with it.
  */
 #include "postgres.h"
@@ -12,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "kseg.h"
+#include "progress.h"
 
 static void *
 allocate(void *arg, size_t size)
@@ -36,6 +38,12 @@ poll(void *arg)
 	return true;
 }
 
+static void
+report(void *arg, KmPhase phase, int64_t done, int64_t total)
+{
+	kseg_progress_report(phase, done, total);
+}
+
 const KmHost *
 kseg_host(MemoryContext context)
 {
@@ -45,5 +53,6 @@ kseg_host(MemoryContext context)
 	host->free = release;
 	host->poll = poll;
 	host->arg = context;
+	host->report = report;
 	return host;
 }

@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "json.h"
 #include "kseg.h"
+#include "progress.h"
 
 /* so many constant columns are named in the notice */
 #define MAX_NAMED	10
@@ -595,6 +596,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	init = kseg_options_init(ingest->options, ingest->features,
 							 ingest->nfeatures, &k);
 	kseg_check_centroids(fit, k, k);
+	kseg_progress_k(k);
 	previous = kseg_options_previous(ingest->options, ingest->features,
 									 ingest->nfeatures);
 	if (previous != NULL)

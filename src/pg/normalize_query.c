@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_normalize_query);
 
@@ -176,6 +177,7 @@ kseg_normalize_query(PG_FUNCTION_ARGS)
 										 "kseg normalize of a query",
 										 ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(rows.context);
+	(void) kseg_progress_start(KSEG_COMMAND_NORMALIZE);
 	rows.key_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	rows.scale = kseg_scale_parse(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 

@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_profile_model);
 PG_FUNCTION_INFO_V1(kseg_profile_query);
@@ -475,6 +476,7 @@ kseg_profile_query(PG_FUNCTION_ARGS)
 											 "kseg profile of a query",
 											 ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(profiled.context);
+	(void) kseg_progress_start(KSEG_COMMAND_PROFILE);
 	profiled.model = kseg_model_open((struct varlena *) PG_GETARG_VARLENA_P(0),
 									 profiled.context);
 	kseg_scored_run(profiled.model, text_to_cstring(PG_GETARG_TEXT_PP(1)),

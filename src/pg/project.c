@@ -22,6 +22,7 @@
 
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_project);
 
@@ -259,6 +260,7 @@ kseg_project(PG_FUNCTION_ARGS)
 											   "kseg project",
 											   ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(projection.context);
+	(void) kseg_progress_start(KSEG_COMMAND_PROJECT);
 
 	projection.key_name = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	projection.model = kseg_model_open((struct varlena *)

@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
 #include "tcop/cmdtag.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
@@ -24,6 +25,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 typedef struct RowReceiver
 {
@@ -31,6 +33,8 @@ typedef struct RowReceiver
 	void		(*row) (void *arg, const Datum *values, const bool *nulls);
 	void	   *arg;
 	MemoryContext context;		/* reset after each row */
+	int64		nrows;			/* so far */
+	int64		expected;		/* by the planner */
 } RowReceiver;
 
 static bool
@@ -47,6 +51,9 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(receiver->context);
 
+	receiver->nrows++;
+	if (unlikely(kseg_progress_due(receiver->nrows)))
+		kseg_progress_rows(receiver->nrows, receiver->expected);
 	return true;
 }
 
@@ -144,6 +151,27 @@ kseg_query_describe(KsegQuery *query, TupleDesc desc)
 	kseg_number_names(query->names, query->ncolumns);
 }
 
+/* How many rows the planner expects.  The plan is kept and run later. */
+static int64
+expected_rows(SPIPlanPtr plan)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+	int64		rows = 0;
+
+	if (cached == NULL)
+		return 0;
+	if (list_length(cached->stmt_list) == 1)
+	{
+		PlannedStmt *statement = linitial_node(PlannedStmt,
+											   cached->stmt_list);
+
+		if (statement->planTree != NULL)
+			rows = (int64) Min(statement->planTree->plan_rows, 1e15);
+	}
+	ReleaseCachedPlan(cached, NULL);
+	return rows;
+}
+
 void
 kseg_query_run(const char *text, const KsegGuard *guard,
 			   void (*start) (void *arg, const KsegQuery *query),
@@ -181,7 +209,10 @@ kseg_query_run(const char *text, const KsegGuard *guard,
 	 * the query costs anything.
 	 */
 	kseg_query_describe(&query, source->resultDesc);
+	kseg_progress_phase(KSEG_PHASE_READ);
 	start(arg, &query);
+	receiver.expected = expected_rows(plan);
+	kseg_progress_rows(0, receiver.expected);
 
 	receiver.pub.receiveSlot = receive_row;
 	receiver.pub.rStartup = start_rows;
@@ -197,6 +228,7 @@ kseg_query_run(const char *text, const KsegGuard *guard,
 	options.read_only = true;
 	options.dest = (DestReceiver *) &receiver;
 	result = SPI_execute_plan_extended(plan, &options);
+	kseg_progress_rows(receiver.nrows, receiver.expected);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s",
 			 SPI_result_code_string(result));

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_fit_query);
 
@@ -140,6 +141,7 @@ kseg_fit_query(PG_FUNCTION_ARGS)
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	options = kseg_options_parse(json, k, true);
+	(void) kseg_progress_start(KSEG_COMMAND_FIT);
 
 	callback.callback = explain_text_argument;
 	callback.arg = NULL;

@@ -11,6 +11,7 @@
 
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 typedef struct ScoredQuery
 {
@@ -81,6 +82,7 @@ start_scoring(void *arg, const KsegQuery *query)
 	scored->scorer = kseg_scorer_create(model, scored->nfeatures, types,
 										scored->context);
 	MemoryContextSwitchTo(caller);
+	kseg_progress_phase(KSEG_PHASE_SCORE);
 	scored->start(scored->arg, query,
 				  array >= 0 ? NULL : scored->positions);
 }

@@ -19,6 +19,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_segments_model);
 PG_FUNCTION_INFO_V1(kseg_segments_fit);
@@ -118,6 +119,7 @@ kseg_segments_model(PG_FUNCTION_ARGS)
 		kseg_error_null_argument("model");
 	begin_call(fcinfo, &rows);
 	caller = MemoryContextSwitchTo(rows.context);
+	(void) kseg_progress_start(KSEG_COMMAND_SEGMENTS);
 
 	/* a model is fitted already; an option that does nothing would mislead */
 	if (!PG_ARGISNULL(3))
@@ -246,6 +248,7 @@ kseg_segments_fit(PG_FUNCTION_ARGS)
 	}
 	begin_call(fcinfo, &rows);
 	caller = MemoryContextSwitchTo(rows.context);
+	(void) kseg_progress_start(KSEG_COMMAND_SEGMENTS);
 
 	rows.options = kseg_options_parse(json, k, true);
 	kseg_query_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL, start_fitting,
@@ -260,6 +263,7 @@ kseg_segments_fit(PG_FUNCTION_ARGS)
 		kseg_check(km_predictor_create(kseg_host(rows.context), rows.model,
 									   &predictor));
 		km_predictor_simd(predictor, (KmSimd) kseg_simd);
+		kseg_progress_phase(KSEG_PHASE_SCORE);
 		kseg_check(km_fit_score(fit, predictor, emit_segment, &rows));
 	}
 	if (next_key(&rows))
