@@ -308,9 +308,10 @@ collect_contents(const KmTable *table, const KmSpace *space, KmPoll *poll,
 			km_hash_tile(space, tile, hash, NULL);
 			for (int l = 0; l < n; l++)
 			{
+				KmEntry		entry = {0, hash[l], 1, 1, 1, 0, 0};
+
 				if (set == NULL || set_has(set, hash[l]))
-					KM_TRY(km_sketch_offer(sketch, poll, tile + l, hash[l],
-										   0, 1, 0, 1));
+					KM_TRY(km_sketch_offer(sketch, poll, tile + l, &entry));
 			}
 			if (!km_poll(poll, KM_LANES * (table->nfeatures + 4)))
 				return KM_CANCELLED;

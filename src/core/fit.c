@@ -73,14 +73,11 @@ measure_space(KmFit *fit)
 	fit->spread = spread;
 }
 
-/* Weighted sum of squared positions, in fixed point: any order, same bits. */
-static KmStatus
-sum_squares(KmFit *fit)
+/* fixed point for sums of squared lengths */
+static double
+find_squares_scale(const KmFit *fit)
 {
-	const KmTable *table = fit->table;
 	double		most = 0;
-	double		scale;
-	KmWide		sum = 0;
 
 	for (int f = 0; f < fit->space.nfeatures; f++)
 	{
@@ -98,77 +95,118 @@ sum_squares(KmFit *fit)
 		a = a > b ? a : b;
 		most += a * a;
 	}
-	scale = km_fixed_scale((fit->space.cosine ? 1 : most) * 1.001);
-	for (int b = 0; b < table->nblocks; b++)
+	return km_fixed_scale((fit->space.cosine ? 1 : most) * 1.001);
+}
+
+static KmJob
+make_job(KmFit *fit, const KmStep *step, const void *input, size_t size)
+{
+	KmJob		job = {
+		.step = step,
+		.host = fit->host,
+		.poll = &fit->poll,
+		.table = fit->table,
+		.space = &fit->space,
+		.simd = fit->options.simd,
+		.input = input,
+		.input_size = size
+	};
+
+	return job;
+}
+
+/*
+ * Sample and sum of squares of the rows; with placing != NULL rows are raw,
+ * and become positions on the way.
+ */
+static KmStatus
+place_and_sample(KmFit *fit, const void *placing, size_t size)
+{
+	KmSampleInput input = {fit->options.sample, fit->spread,
+	find_squares_scale(fit)};
+	KmJob		place = make_job(fit, &km_step_place, placing, size);
+	KmJob		sample = make_job(fit, &km_step_sample, &input, sizeof(input));
+	KmJob	   *jobs[2] = {&place, &sample};
+	KmStatus	status;
+
+	if (placing != NULL)
+		status = km_pass_together(&fit->source, jobs, 2);
+	else
+		status = km_pass(&fit->source, &sample);
+	if (status == KM_OK)
 	{
-		const KmBlock *block = &table->blocks[b];
-		int			ntiles = km_block_tiles(block);
+		const KmSampling *found = sample.state;
 
-		for (int t = 0; t < ntiles; t++)
-		{
-			const double *tile = km_tile(table, block, t);
-			int			nrows = km_tile_rows(block, t);
-			double		square[KM_LANES] = {0};
-
-			for (int s = 0; s < fit->space.nnum; s++)
-			{
-				const double *x = tile + s * KM_LANES;
-
-				for (int l = 0; l < KM_LANES; l++)
-					square[l] += x[l] * x[l];
-			}
-			for (int f = 0; f < fit->space.ncat; f++)
-			{
-				for (int l = 0; l < KM_LANES; l++)
-					square[l] += fit->space.factor[f] * fit->space.factor[f];
-			}
-			for (int l = 0; l < nrows; l++)
-			{
-				int64_t		fixed = (int64_t) (square[l] * scale);
-
-				sum += (KmWide) fixed * km_row_weight(table, tile + l);
-			}
-		}
-		if (!km_poll(&fit->poll, (double) block->nrows * table->nslots))
-			return KM_CANCELLED;
+		fit->squares = (double) found->squares / input.squares_scale;
+		status = km_sample_finish(&sample, &fit->sample);
 	}
-	fit->squares = (double) sum / scale;
-	return KM_OK;
+	place.step->close(&place);
+	sample.step->close(&sample);
+	return status;
 }
 
 static KmStatus
 draw_sample(KmFit *fit, int64_t want)
 {
 	km_sample_clear(fit->host, &fit->sample);
-	return km_sample_create(fit->table, &fit->space, want, fit->spread,
-							&fit->sample);
+	return km_sample_create(&fit->source, &fit->space, &fit->poll, want,
+							fit->spread, &fit->sample);
 }
 
 KmStatus
 km_fit_prepare(KmFit *fit)
 {
 	km_report(fit->host, KM_PHASE_SAMPLE, 0, 0);
-	KM_TRY(sum_squares(fit));
-	return draw_sample(fit, fit->options.sample);
+	return place_and_sample(fit, NULL, 0);
 }
 
-KmStatus
-km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
-			 const int *const *recode, KmFit **result)
+/* From raw rows to positions and their sample. */
+static KmStatus
+scale_rows(KmFit *fit, const int *const *recode)
 {
-	const KmHost *host = rows->table.host;
-	KmFit	   *fit;
+	size_t		size;
 	KmStatus	status;
 
-	if (rows->table.nrows == 0)
-		return KM_NO_ROWS;
-	fit = km_alloc_zero(host, 1, sizeof(KmFit));
+	km_report(fit->host, KM_PHASE_SCALE, 0, 0);
+	KM_TRY(km_scale_columns(&fit->source, &fit->poll, &fit->options, recode,
+							&fit->space, &fit->rounding));
+	fit->weight_unit = fit->rows->weighted ? fit->table->max_weight : 1;
+	measure_space(fit);
+	size = km_placing_size(&fit->space);
+	fit->placing = km_alloc(fit->host, 1, size);
+	if (fit->placing == NULL)
+		return KM_NO_MEMORY;
+	km_placing_write(fit->table, &fit->space, &fit->rounding, recode,
+					 fit->placing);
+	km_report(fit->host, KM_PHASE_SAMPLE, 0, 0);
+	if (fit->source.remote != NULL)
+	{
+		fit->source.remote->placing = fit->placing;
+		fit->source.remote->placing_size = size;
+		return place_and_sample(fit, NULL, 0);
+	}
+	status = place_and_sample(fit, fit->placing, size);
+	km_free(fit->host, fit->placing);
+	fit->placing = NULL;
+	return status;
+}
+
+/* remote: NULL when the rows are here */
+static KmStatus
+begin(KmRows *rows, KmRemote *remote, const KmOptions *options,
+	  KmFeature *features, const int *const *recode, KmFit **result)
+{
+	const KmHost *host = rows->table.host;
+	KmFit	   *fit = km_alloc_zero(host, 1, sizeof(KmFit));
+	KmStatus	status;
+
 	if (fit == NULL)
 		return KM_NO_MEMORY;
 	fit->host = host;
 	fit->rows = rows;
 	fit->table = &rows->table;
 	fit->source.table = fit->table;
+	fit->source.remote = remote;
 	fit->options = *options;
 	fit->features = features;
 	fit->poll.host = host;
@@ -181,15 +219,7 @@ km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 		km_free(host, fit);
 		return status;
 	}
-	km_report(host, KM_PHASE_SCALE, 0, 0);
-	status = km_scale_table(&rows->table, options, features, recode,
-							&fit->space);
-	if (status == KM_OK)
-	{
-		fit->weight_unit = rows->weighted ? rows->table.max_weight : 1;
-		measure_space(fit);
-		status = km_fit_prepare(fit);
-	}
+	status = scale_rows(fit, recode);
 	if (status != KM_OK)
 	{
 		fit->rows = NULL;
@@ -198,6 +228,25 @@ km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
 	}
 	*result = fit;
 	return KM_OK;
+}
+
+KmStatus
+km_fit_begin_remote(KmRows *layout, KmRemote *remote, int64_t nrows,
+					const KmOptions *options, KmFeature *features,
+					KmFit **result)
+{
+	layout->table.nrows = nrows;
+	remote->placing = NULL;
+	return begin(layout, remote, options, features, NULL, result);
+}
+
+KmStatus
+km_fit_begin(KmRows *rows, const KmOptions *options, KmFeature *features,
+			 const int *const *recode, KmFit **result)
+{
+	if (rows->table.nrows == 0)
+		return KM_NO_ROWS;
+	return begin(rows, NULL, options, features, recode, result);
 }
 
 void
@@ -219,6 +268,7 @@ km_fit_free(KmFit *fit)
 	km_space_clear(&fit->space);
 	if (fit->is_drawn)
 		km_draw_clear(&fit->draw);
+	km_free(fit->host, fit->placing);
 	km_rows_free(fit->rows);
 	km_free(fit->host, fit);
 }

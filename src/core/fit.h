@@ -6,7 +6,7 @@
 #ifndef KM_FIT_H
 #define KM_FIT_H
 
-#include "pass.h"
+#include "steps.h"
 
 /*
  * A sum in fixed point of 123 bits: with 61, the others' squared distances
@@ -52,6 +52,8 @@ struct KmFit
 	KmFeature  *features;
 	KmSpace		space;
 	KmPoll		poll;
+	KmRounding	rounding;		/* of row weights */
+	void	   *placing;		/* how, while rows need to be placed */
 	KmSample	sample;
 	double		spread;			/* what the sample was drawn with */
 	double		bound;			/* no squared distance is above it */

@@ -256,6 +256,32 @@ extern KmStatus km_fit_begin(KmRows *rows, const KmOptions *options,
 							 KmFeature *features, const int *const *recode,
 							 KmFit **fit);
 
+/* One participant's part in a pass over rows (pass.h). */
+typedef struct KmJob KmJob;
+
+/*
+ * Rows that are not here.  run: the state, as bytes, of a job's step over all
+ * of them; the bytes are the remote's, until the next call.
+ */
+typedef struct KmRemote
+{
+	KmStatus	(*run) (void *arg, const KmJob *job,
+						const unsigned char **bytes, size_t *size);
+	void	   *arg;
+	/* how raw rows become positions, once the fit knows: the fit's */
+	const void *placing;
+	size_t		placing_size;
+} KmRemote;
+
+/*
+ * km_fit_begin() for rows that are elsewhere, nrows of them: layout is a
+ * store without rows.  Codes of categories are positions among the sorted
+ * names.
+ */
+extern KmStatus km_fit_begin_remote(KmRows *layout, KmRemote *remote,
+									int64_t nrows, const KmOptions *options,
+									KmFeature *features, KmFit **fit);
+
 typedef struct KmSolution
 {
 	int			k;				/* may be less than asked, see small */

@@ -253,7 +253,7 @@ typedef struct KmSource
 {
 	KmTable    *table;			/* of rows that are elsewhere: the layout and
 								 * nrows, no blocks */
-	const struct KmRemote *remote;	/* NULL: they are here */
+	KmRemote   *remote;			/* NULL: they are here */
 } KmSource;
 
 /* An empty table of the same layout with room for exactly nrows. */
@@ -303,10 +303,8 @@ extern double km_round_to_grid(double v, int grid);
 extern double km_normalize(double *lane, int stride, int n);
 #define KM_COSINE_GRID	50
 
-/* features' statistics, clipping, scaling in place (scale.c) */
-extern KmStatus km_scale_table(KmTable *table, const KmOptions *options,
-							   KmFeature *features, const int *const *recode,
-							   KmSpace *space);
+/* ---- scaling (scale.c, ranks.c) ---- */
+
 /* chance that two random rows have the same category */
 extern double km_same_chance(const KmFeature *feature, int64_t rows);
 /* what a missing category is filled with: the first most frequent one */
@@ -439,14 +437,20 @@ typedef struct KmSample
 	KmTable		table;			/* distinct rows in canonical order */
 	uint64_t   *hash;			/* of each row's content */
 	double	   *norm;			/* squared length of each row */
+	int64_t    *copies;			/* rows that each stands for, or a multiple of
+								 * that; the weights', when rows have none */
 	bool		complete;		/* all distinct rows of the data */
 	int64_t		distinct;		/* rows in the sample */
 	double		weight;			/* sum of the sample's weights */
 	double		squares;		/* weighted sum of norm */
 } KmSample;
 
-extern KmStatus km_sample_create(const KmTable *table, const KmSpace *space,
-								 int64_t want, double spread,
+/*
+ * want: most rows of the sample.  spread: mean squared distance of the rows
+ * from their mean, 0 when unknown.
+ */
+extern KmStatus km_sample_create(KmSource *source, const KmSpace *space,
+								 KmPoll *poll, int64_t want, double spread,
 								 KmSample *sample);
 extern void km_sample_clear(const KmHost *host, KmSample *sample);
 

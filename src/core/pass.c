@@ -11,6 +11,7 @@ const KmStep *
 km_step(KmStepId id)
 {
 	static const KmStep *const steps[] = {
+		&km_step_statistics, &km_step_place, &km_step_sample,
 		&km_step_assign, &km_step_farthest, &km_step_renumber
 	};
 
@@ -23,21 +24,21 @@ km_step(KmStepId id)
 }
 
 static KmStatus
-pass_here(KmTable *table, KmJob *job)
+pass_here(KmTable *table, KmJob *const *jobs, int njobs)
 {
-	const KmStep *step = job->step;
-
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		KmBlock    *block = &table->blocks[b];
 
-		if (step->skips != NULL && step->skips(job, block))
+		if (njobs == 1 && jobs[0]->step->skips != NULL &&
+			jobs[0]->step->skips(jobs[0], block))
 			continue;
-		KM_TRY(step->add(job, block));
+		for (int j = 0; j < njobs; j++)
+			KM_TRY(jobs[j]->step->add(jobs[j], block));
 		/* small tables are passed very often */
 		if (table->nblocks > WATCHED_BLOCKS)
-			km_report(job->host, KM_PHASE_ROWS, block->first + block->nrows,
-					  table->nrows);
+			km_report(jobs[0]->host, KM_PHASE_ROWS,
+					  block->first + block->nrows, table->nrows);
 	}
 	return KM_OK;
 }
@@ -57,7 +58,7 @@ km_pass_on(KmSource *source, KmJob *job)
 {
 	if (source->remote != NULL)
 		return pass_elsewhere(source->remote, job);
-	return pass_here(source->table, job);
+	return pass_here(source->table, &job, 1);
 }
 
 KmStatus
@@ -65,4 +66,16 @@ km_pass(KmSource *source, KmJob *job)
 {
 	KM_TRY(job->step->open(job));
 	return km_pass_on(source, job);
+}
+
+KmStatus
+km_pass_together(KmSource *source, KmJob *const *jobs, int njobs)
+{
+	for (int j = 0; j < njobs; j++)
+		KM_TRY(jobs[j]->step->open(jobs[j]));
+	if (source->remote == NULL)
+		return pass_here(source->table, jobs, njobs);
+	for (int j = 0; j < njobs; j++)
+		KM_TRY(pass_elsewhere(source->remote, jobs[j]));
+	return KM_OK;
 }

@@ -19,8 +19,6 @@
 
 #include "km_internal.h"
 
-typedef struct KmJob KmJob;
-
 /* Numbers of steps are told to other processes and to other machines. */
 typedef enum KmStepId
 {
@@ -75,6 +73,9 @@ struct KmJob
 	void	   *state;
 };
 
+extern const KmStep km_step_statistics;
+extern const KmStep km_step_place;
+extern const KmStep km_step_sample;
 extern const KmStep km_step_assign;
 extern const KmStep km_step_farthest;
 extern const KmStep km_step_renumber;
@@ -85,21 +86,16 @@ extern const KmStep *km_step(KmStepId id);
 /* ---- where rows are ---- */
 
 /*
- * Rows that are not here.  run: the state, as bytes, of a step over all of
- * them; the bytes are the remote's, until the next call.
- */
-typedef struct KmRemote
-{
-	KmStatus	(*run) (void *arg, const KmJob *job,
-						const unsigned char **bytes, size_t *size);
-	void	   *arg;
-} KmRemote;
-
-/*
  * Open the job and run it over all rows of the source.  The result is in
  * job->state, which the caller closes, also after a failure.
  */
 extern KmStatus km_pass(KmSource *source, KmJob *job);
+/*
+ * Several jobs in one pass: a block is given to each in turn, while it is in
+ * the cache.
+ */
+extern KmStatus km_pass_together(KmSource *source, KmJob *const *jobs,
+								 int njobs);
 /* km_pass() without the opening: goes on with the state as it is */
 extern KmStatus km_pass_on(KmSource *source, KmJob *job);
 

@@ -1,19 +1,16 @@
 /*
  * scale.c
- *		Statistics of the columns, clipping, and scaling the rows in place.
+ *		From statistics of the columns to where rows stand.
  *
  * Scalers are scikit-learn's: StandardScaler, MinMaxScaler, RobustScaler,
- * MaxAbsScaler; a constant column is divided by 1.  Quantiles interpolate
- * linearly, as numpy does.  Row weights count in mean and deviation (a row of
- * weight 2 is two rows), not in quantiles.
+ * MaxAbsScaler; a constant column is divided by 1.  Row weights count in mean
+ * and deviation (a row of weight 2 is two rows), not in quantiles.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "km_internal.h"
-
-/* doubles gathered from tiles before they go into exact sums */
-#define CHUNK	1024
+#include "steps.h"
 
 /*
  * Positions beyond these have squares beyond double's range, or lose them to
@@ -22,13 +19,23 @@
 #define POSITION_MAX	0x1p+480
 #define POSITION_MIN	0x1p-400
 
-typedef struct ScaleState
+/* quantiles: two to clip at, then the quartiles */
+#define CLIPS		2
+#define QUARTILES	3
+
+typedef struct Scaling
 {
-	KmTable    *table;
+	KmSource   *source;
+	KmTable    *table;			/* the source's */
+	KmPoll	   *poll;
 	const KmOptions *options;
 	KmSpace    *space;
-	KmPoll		poll;
-} ScaleState;
+	KmRounding	rounding;
+	KmJob		job;			/* KM_STEP_STATISTICS */
+	void	   *input;			/* its */
+	int			norders;		/* quantiles of each column */
+	KmOrder    *orders;			/* nnum x norders */
+} Scaling;
 
 double
 km_fixed_scale(double bound)
@@ -41,319 +48,137 @@ km_fixed_scale(double bound)
 	return ldexp(1, 61 - exponent);
 }
 
-/* ---- order statistics ---- */
+/* ---- statistics ---- */
 
 /*
- * Partition around a pivot taken from fixed places (the result, a value, does
- * not depend on it).  Hoare's scheme copes with many equal values.
+ * Multiples of a power of two that is at most 2^-40 of the largest weight,
+ * and such that the sum of weights stays below 2^62.  The power becomes
+ * max_weight, so that sums can be told in the user's own unit.
  */
-KmStatus
-km_select(KmPoll *poll, double *v, int64_t low, int64_t high, int64_t nth)
+static void
+choose_rounding(Scaling *s)
 {
-	while (low < high)
+	KmTable    *table = s->table;
+	int			exponent;
+	int			bits = 40;
+
+	while (bits > 1 &&
+		   ldexp((double) table->nrows, bits) > 0x1p61)
+		bits--;
+	(void) frexp(table->max_weight, &exponent);
+	s->rounding.root = ldexp(1, (bits - exponent) / 2);
+	s->rounding.scale = ldexp(1, bits - exponent - (bits - exponent) / 2);
+	table->max_weight = ldexp(1, exponent - bits);
+}
+
+static void
+close_statistics(Scaling *s)
+{
+	if (s->input != NULL)
+		s->job.step->close(&s->job);
+	km_free(s->table->host, s->input);
+	s->input = NULL;
+}
+
+static KmStatus
+run_statistics(Scaling *s)
+{
+	close_statistics(s);
+	KM_TRY(km_statistics_input(s->table, s->space, &s->rounding, &s->input,
+							   &s->job.input_size));
+	s->job.input = s->input;
+	return km_pass(s->source, &s->job);
+}
+
+/* How many rows there are, when only the remote can know, and their weights. */
+static KmStatus
+count_rows(Scaling *s)
+{
+	const KmStatistics *found;
+
+	if (s->source->remote != NULL)
 	{
-		double		a = v[low + (high - low) / 4];
-		double		b = v[low + (high - low) / 2];
-		double		c = v[high - (high - low) / 4];
-		double		pivot = a < b ? (b < c ? b : (a < c ? c : a))
-			: (a < c ? a : (b < c ? c : b));
-		int64_t		i = low;
-		int64_t		j = high;
-
-		while (i <= j)
-		{
-			while (v[i] < pivot)
-				i++;
-			while (v[j] > pivot)
-				j--;
-			if (i <= j)
-			{
-				double		t = v[i];
-
-				v[i++] = v[j];
-				v[j--] = t;
-			}
-		}
-		if (!km_poll(poll, (double) (high - low) * 4))
-			return KM_CANCELLED;
-		if (nth <= j)
-			high = j;
-		else if (nth >= i)
-			low = i;
-		else
-			break;
+		KM_TRY(run_statistics(s));
+		found = s->job.state;
+		s->table->nrows = found->rows;
+		s->table->max_weight = found->max_weight;
+		if (found->rows == 0)
+			return KM_NO_ROWS;
 	}
+	if (s->table->weight_slot >= 0)
+		choose_rounding(s);
 	return KM_OK;
 }
 
-KmStatus
-km_quantiles(KmPoll *poll, double *values, int64_t n, const double *at,
-			 int nat, double *result)
+static int
+compare_orders(const void *a, const void *b)
 {
-	int64_t		from = 0;
+	double		x = ((const KmOrder *) a)->at;
+	double		y = ((const KmOrder *) b)->at;
 
-	for (int q = 0; q < nat; q++)
+	return x < y ? -1 : x > y;
+}
+
+/* The quantiles that clipping and scaling need, of all columns at once. */
+static KmStatus
+find_orders(Scaling *s)
+{
+	const KmOptions *options = s->options;
+	KmOrder		orders[CLIPS + QUARTILES];
+	int			n = 0;
+
+	if (options->clip)
 	{
-		/* at is rising: what lies below an earlier quantile stays below */
-		double		place = at[q] * (double) (n - 1);
-		int64_t		lower = (int64_t) floor(place);
-		double		part = place - (double) lower;
+		orders[n++].at = options->clip_low;
+		orders[n++].at = options->clip_high;
+	}
+	for (int i = 1; i <= QUARTILES && options->scale == KM_ROBUST; i++)
+		orders[n++].at = i * 0.25;
+	s->norders = n;
+	if (n == 0 || s->table->nnum == 0)
+		return KM_OK;
+	qsort(orders, n, sizeof(KmOrder), compare_orders);
+	s->orders = km_alloc(s->table->host, (size_t) s->table->nnum * n,
+						 sizeof(KmOrder));
+	if (s->orders == NULL)
+		return KM_NO_MEMORY;
+	for (int slot = 0; slot < s->table->nnum; slot++)
+		memcpy(s->orders + (size_t) slot * n, orders, sizeof(KmOrder) * n);
+	return km_find_orders(s->source, s->poll, s->orders, n);
+}
+
+static double
+find_quantile(const Scaling *s, int slot, double at, const KmFeature *clipped)
+{
+	const KmOrder *order = s->orders + (size_t) slot * s->norders;
+
+	while (order->at != at)
+		order++;
+	return km_order_value(order, clipped->clip_low, clipped->clip_high);
+}
+
+static void
+set_clips(Scaling *s)
+{
+	for (int f = 0; f < s->space->nfeatures; f++)
+	{
+		KmFeature  *feature = &s->space->features[f];
+		int			slot = s->space->slot[f];
 		double		low;
 		double		high;
 
-		KM_TRY(km_select(poll, values, from, n - 1, lower));
-		low = values[lower];
-		high = low;
-		if (part > 0 && lower + 1 < n)
-		{
-			high = INFINITY;
-			for (int64_t i = lower + 1; i < n; i++)
-				high = values[i] < high ? values[i] : high;
-		}
-		/* numpy's lerp: from the nearer end, so that it is monotonic */
-		if (high == low)
-			result[q] = low;
-		else if (isinf(high - low))
-			result[q] = low * (1 - part) + high * part;
-		else if (part < 0.5)
-			result[q] = low + (high - low) * part;
-		else
-			result[q] = high - (high - low) * (1 - part);
-		from = lower;
-	}
-	return KM_OK;
-}
-
-static KmStatus
-column_quantiles(ScaleState *state, int slot, const double *at, int nat,
-				 double *result)
-{
-	KmTable    *table = state->table;
-	double	   *values = km_alloc(table->host, (size_t) table->nrows,
-								  sizeof(double));
-	int64_t		n = 0;
-	KmStatus	status = KM_OK;
-
-	if (values == NULL)
-		return KM_NO_MEMORY;
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			double		x = *km_cell(table, block, i, slot);
-
-			if (!isnan(x))
-				values[n++] = x;
-		}
-	}
-	if (n > 0)
-		status = km_quantiles(&state->poll, values, n, at, nat, result);
-	else
-	{
-		for (int q = 0; q < nat; q++)
-			result[q] = 0;
-	}
-	km_free(table->host, values);
-	return status;
-}
-
-/* ---- statistics ---- */
-
-static void
-clip_column(ScaleState *state, int slot, double low, double high)
-{
-	KmTable    *table = state->table;
-
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			double	   *x = km_cell(table, block, i, slot);
-
-			if (*x < low)
-				*x = low;
-			else if (*x > high)
-				*x = high;
-		}
+		feature->clip_low = -INFINITY;
+		feature->clip_high = INFINITY;
+		if (!s->options->clip || feature->kind == KM_CATEGORY)
+			continue;
+		low = find_quantile(s, slot, s->options->clip_low, feature);
+		high = find_quantile(s, slot, s->options->clip_high, feature);
+		feature->clip_low = low;
+		feature->clip_high = high;
 	}
 }
 
-static KmStatus
-sum_block(ScaleState *state, const KmBlock *block, KmExact *exact,
-		  KmExactScratch *scratch)
-{
-	KmTable    *table = state->table;
-	double		values[CHUNK];
-	double		weights[CHUNK];
-
-	for (int first = 0; first < block->nrows; first += CHUNK)
-	{
-		int			n = block->nrows - first;
-
-		n = n < CHUNK ? n : CHUNK;
-		for (int slot = 0; slot < table->nnum; slot++)
-		{
-			for (int i = 0; i < n; i += KM_LANES)
-				memcpy(values + i,
-					   km_tile(table, block, (first + i) / KM_LANES) +
-					   slot * KM_LANES, sizeof(double) * KM_LANES);
-			if (table->weight_slot >= 0)
-			{
-				for (int i = 0; i < n; i += KM_LANES)
-					memcpy(weights + i,
-						   km_tile(table, block, (first + i) / KM_LANES) +
-						   table->weight_slot * KM_LANES,
-						   sizeof(double) * KM_LANES);
-			}
-			km_exact_add_many(&exact[slot], scratch, values,
-							  table->weight_slot >= 0 ? weights : NULL, n);
-		}
-		if (!km_poll(&state->poll, (double) n * table->nnum * 4))
-			return KM_CANCELLED;
-	}
-	return KM_OK;
-}
-
-static KmStatus
-numeric_statistics(ScaleState *state)
-{
-	KmTable    *table = state->table;
-	KmSpace    *space = state->space;
-	KmExact    *exact;
-	KmExactScratch *scratch;
-	KmStatus	status = KM_OK;
-
-	exact = km_alloc(table->host, table->nnum, sizeof(KmExact));
-	scratch = km_exact_scratch(table->host);
-	if (exact == NULL || scratch == NULL)
-		status = KM_NO_MEMORY;
-	if (status == KM_OK)
-	{
-		for (int slot = 0; slot < table->nnum; slot++)
-			km_exact_init(&exact[slot]);
-		for (int b = 0; b < table->nblocks && status == KM_OK; b++)
-			status = sum_block(state, &table->blocks[b], exact, scratch);
-	}
-	for (int slot = 0; slot < table->nnum && status == KM_OK; slot++)
-	{
-		int			f = space->feature[slot];
-		KmFeature  *feature = &space->features[f];
-
-		table->missing[f] = table->nrows - exact[slot].count;
-		/* a column without any value (all filled) counts as zeros */
-		if (exact[slot].count > 0)
-		{
-			feature->min = exact[slot].min;
-			feature->max = exact[slot].max;
-			km_exact_moments(&exact[slot], &feature->mean, &feature->sd);
-		}
-	}
-	km_free(table->host, scratch);
-	km_free(table->host, exact);
-	return status;
-}
-
-double
-km_same_chance(const KmFeature *feature, int64_t rows)
-{
-	double		same = 0;
-
-	for (int v = 0; v < feature->ncategories; v++)
-	{
-		double		p = (double) feature->counts[v] / (double) rows;
-
-		same += p * p;
-	}
-	return same;
-}
-
-int
-km_most_frequent(const KmFeature *feature)
-{
-	int			most = 0;
-
-	for (int v = 1; v < feature->ncategories; v++)
-	{
-		if (feature->counts[v] > feature->counts[most])
-			most = v;
-	}
-	return most;
-}
-
-/* Recode, fill and count the categories; their factor. */
-static KmStatus
-category_statistics(ScaleState *state, int f, const int *recode)
-{
-	KmTable    *table = state->table;
-	KmFeature  *feature = &state->space->features[f];
-	int			slot = table->slot[f];
-	bool		zscored = state->options->scale == KM_ZSCORE ||
-		state->options->scale == KM_ROBUST;
-	int64_t		known = 0;
-	int			most;
-
-	/* every value is missing, and there is none to fill in */
-	if (feature->ncategories == 0)
-		return KM_NO_ROWS;
-	feature->counts = km_alloc_zero(table->host, feature->ncategories,
-									sizeof(int64_t));
-	if (feature->counts == NULL)
-		return KM_NO_MEMORY;
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			double	   *x = km_cell(table, block, i, slot);
-
-			if (isnan(*x))
-				continue;
-			*x = recode[(int) *x];
-			feature->counts[(int) *x]++;
-			known++;
-		}
-		if (!km_poll(&state->poll, block->nrows))
-			return KM_CANCELLED;
-	}
-
-	most = km_most_frequent(feature);
-	table->missing[f] = table->nrows - known;
-	if (known < table->nrows && feature->ncategories > 0)
-	{
-		feature->counts[most] += table->nrows - known;
-		for (int b = 0; b < table->nblocks; b++)
-		{
-			const KmBlock *block = &table->blocks[b];
-
-			for (int i = 0; i < block->nrows; i++)
-			{
-				double	   *x = km_cell(table, block, i, slot);
-
-				if (isnan(*x))
-					*x = most;
-			}
-		}
-	}
-
-	/*
-	 * Two random rows differ in the squared one-hot values by 2 (1 - sum p^2)
-	 * on average, and by 2 in a z-scored column: scale the one to the other.
-	 * The other scalers leave 0 and 1 as they are.
-	 */
-	feature->factor = sqrt(feature->weight);
-	if (zscored && feature->ncategories > 1)
-		feature->factor = sqrt(feature->weight /
-							   (1 - km_same_chance(feature, table->nrows)));
-	feature->clip_low = -INFINITY;
-	feature->clip_high = INFINITY;
-	feature->divisor = 1;
-	return KM_OK;
-}
+/* ---- numbers ---- */
 
 void
 km_feature_scale(KmFeature *feature, KmScale scale, const double quartiles[3])
@@ -415,179 +240,148 @@ place_feature(KmFeature *feature, bool cosine)
 	return KM_OK;
 }
 
-/* ---- scaling ---- */
-
 static KmStatus
-position_block(ScaleState *state, const KmBlock *block)
+describe_numbers(Scaling *s, int f)
 {
-	KmTable    *table = state->table;
-	KmSpace    *space = state->space;
-	int			ntiles = km_block_tiles(block);
+	const KmStatistics *found = s->job.state;
+	KmFeature  *feature = &s->space->features[f];
+	int			slot = s->space->slot[f];
+	const KmExact *exact = &found->exact[slot];
+	double		quartiles[QUARTILES] = {0, 0, 0};
 
-	for (int slot = 0; slot < table->nnum; slot++)
+	s->table->missing[f] = s->table->nrows - exact->count;
+	/* a column without any value (all filled) counts as zeros */
+	if (exact->count > 0)
 	{
-		const KmFeature *feature = &space->features[space->feature[slot]];
-		double		origin = feature->origin;
-		double		multiplier = km_multiplier(feature);
-		double		magic = ldexp(1.5, 52 - feature->grid);
-		bool		plain = isfinite(feature->min - origin) &&
-			isfinite(feature->max - origin) && multiplier != 0;
-		double		fill = space->cosine ?
-			km_position_raw(feature, feature->mean) :
-			km_position(feature, feature->mean);
-
-		for (int t = 0; t < ntiles; t++)
-		{
-			double	   *x = km_tile(table, block, t) + slot * KM_LANES;
-
-			if (state->options->fill_nulls || !plain)
-			{
-				for (int l = 0; l < KM_LANES; l++)
-				{
-					if (isnan(x[l]))
-						x[l] = fill;
-					else if (space->cosine)
-						x[l] = km_position_raw(feature, x[l]);
-					else
-						x[l] = km_position(feature, x[l]);
-				}
-			}
-			else if (space->cosine)
-			{
-				for (int l = 0; l < KM_LANES; l++)
-					x[l] = (x[l] - origin) * multiplier;
-			}
-			else
-			{
-				/* km_position() for values within the fit's own range */
-				for (int l = 0; l < KM_LANES; l++)
-				{
-					double		v = (x[l] - origin) * multiplier;
-
-					x[l] = (v + magic) - magic;
-				}
-			}
-		}
+		feature->min = exact->min;
+		feature->max = exact->max;
+		km_exact_moments(exact, &feature->mean, &feature->sd);
 	}
-	return km_poll(&state->poll, (double) block->nrows * table->nnum) ?
-		KM_OK : KM_CANCELLED;
+	for (int i = 0; i < QUARTILES && s->options->scale == KM_ROBUST; i++)
+		quartiles[i] = find_quantile(s, slot, (i + 1) * 0.25, feature);
+	km_feature_scale(feature, s->options->scale, quartiles);
+	return place_feature(feature, s->space->cosine);
 }
 
-/* cosine: set rows to length 1, keep the length beside */
-static KmStatus
-normalize_block(ScaleState *state, const KmBlock *block)
+/* ---- categories ---- */
+
+double
+km_same_chance(const KmFeature *feature, int64_t rows)
 {
-	KmTable    *table = state->table;
+	double		same = 0;
 
-	for (int i = 0; i < block->nrows; i++)
+	for (int v = 0; v < feature->ncategories; v++)
 	{
-		double	   *lane = km_tile(table, block, i / KM_LANES) + i % KM_LANES;
+		double		p = (double) feature->counts[v] / (double) rows;
 
-		lane[table->length_slot * KM_LANES] =
-			km_normalize(lane, KM_LANES, table->nnum);
+		same += p * p;
 	}
-	return km_poll(&state->poll, (double) block->nrows * table->nnum * 4) ?
-		KM_OK : KM_CANCELLED;
+	return same;
 }
 
-/*
- * Row weights become integers: multiples of a power of two that is at most
- * 2^-40 of the largest, and such that their sum stays below 2^62.
- */
-static void
-round_weights(ScaleState *state)
+int
+km_most_frequent(const KmFeature *feature)
 {
-	KmTable    *table = state->table;
-	int			exponent;
-	int			bits = 40;
-	double		root;
-	double		scale;
+	int			most = 0;
 
-	while (bits > 1 &&
-		   ldexp((double) table->nrows, bits) > 0x1p61)
-		bits--;
-	(void) frexp(table->max_weight, &exponent);
-	/* in two steps: denormal weights need more than a double can hold */
-	root = ldexp(1, (bits - exponent) / 2);
-	scale = ldexp(1, bits - exponent - (bits - exponent) / 2);
-	for (int b = 0; b < table->nblocks; b++)
+	for (int v = 1; v < feature->ncategories; v++)
 	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			double	   *w = km_cell(table, block, i, table->weight_slot);
-
-			*w = rint(*w * root * scale);
-			if (*w < 1)
-				*w = 1;
-		}
+		if (feature->counts[v] > feature->counts[most])
+			most = v;
 	}
-	/* so that sums of weights can be told in the user's own unit */
-	table->max_weight = ldexp(1, exponent - bits);
+	return most;
 }
 
 static KmStatus
-scale_feature(ScaleState *state, KmFeature *feature, int slot)
+describe_categories(Scaling *s, int f, const int *recode)
 {
-	double		quartiles[3] = {0, 0, 0};
-	static const double at[3] = {0.25, 0.5, 0.75};
+	const KmStatistics *found = s->job.state;
+	KmTable    *table = s->table;
+	KmFeature  *feature = &s->space->features[f];
+	const int64_t *counts = found->counts[table->slot[f] - table->nnum];
+	bool		zscored = s->options->scale == KM_ZSCORE ||
+		s->options->scale == KM_ROBUST;
+	int64_t		known = 0;
 
-	if (state->options->scale == KM_ROBUST)
-		KM_TRY(column_quantiles(state, slot, at, 3, quartiles));
-	km_feature_scale(feature, state->options->scale, quartiles);
-	return place_feature(feature, state->space->cosine);
+	/* every value is missing, and there is none to fill in */
+	if (feature->ncategories == 0)
+		return KM_NO_ROWS;
+	feature->counts = km_alloc_zero(table->host, feature->ncategories,
+									sizeof(int64_t));
+	if (feature->counts == NULL)
+		return KM_NO_MEMORY;
+	for (int v = 0; v < feature->ncategories; v++)
+	{
+		if (counts[v] > 0)
+			feature->counts[recode == NULL ? v : recode[v]] += counts[v];
+		known += counts[v];
+	}
+	table->missing[f] = table->nrows - known;
+	feature->counts[km_most_frequent(feature)] += table->missing[f];
+
+	/*
+	 * Two random rows differ in the squared one-hot values by 2 (1 - sum p^2)
+	 * on average, and by 2 in a z-scored column: scale the one to the other.
+	 * The other scalers leave 0 and 1 as they are.
+	 */
+	feature->factor = sqrt(feature->weight);
+	if (zscored && feature->ncategories > 1)
+		feature->factor = sqrt(feature->weight /
+							   (1 - km_same_chance(feature, table->nrows)));
+	feature->divisor = 1;
+	return KM_OK;
+}
+
+/* ---- all of it ---- */
+
+static KmStatus
+describe_columns(Scaling *s, const int *const *recode)
+{
+	const KmSpace *space = s->space;
+
+	KM_TRY(count_rows(s));
+	KM_TRY(find_orders(s));
+	set_clips(s);
+	/* the first pass over rows that are elsewhere may have told it all */
+	if (s->input == NULL || s->table->weight_slot >= 0 || s->options->clip)
+		KM_TRY(run_statistics(s));
+	for (int f = 0; f < space->nfeatures; f++)
+	{
+		if (space->features[f].kind == KM_CATEGORY)
+			KM_TRY(describe_categories(s, f,
+									   recode == NULL ? NULL : recode[f]));
+	}
+	for (int f = 0; f < space->nfeatures; f++)
+	{
+		if (space->features[f].kind != KM_CATEGORY)
+			KM_TRY(describe_numbers(s, f));
+	}
+	return KM_OK;
 }
 
 KmStatus
-km_scale_table(KmTable *table, const KmOptions *options,
-			   KmFeature *features, const int *const *recode, KmSpace *space)
+km_scale_columns(KmSource *source, KmPoll *poll, const KmOptions *options,
+				 const int *const *recode, KmSpace *space,
+				 KmRounding *rounding)
 {
-	ScaleState	state;
+	Scaling		s = {
+		.source = source,
+		.table = source->table,
+		.poll = poll,
+		.options = options,
+		.space = space
+	};
+	KmStatus	status;
 
-	memset(&state, 0, sizeof(state));
-	state.table = table;
-	state.options = options;
-	state.space = space;
-	state.poll.host = table->host;
-
-	if (table->weight_slot >= 0)
-		round_weights(&state);
-	for (int f = 0; f < table->nfeatures; f++)
-	{
-		int			slot = table->slot[f];
-		KmFeature  *feature = &features[f];
-
-		if (feature->kind == KM_CATEGORY)
-		{
-			KM_TRY(category_statistics(&state, f, recode[f]));
-			continue;
-		}
-		feature->clip_low = -INFINITY;
-		feature->clip_high = INFINITY;
-		if (options->clip)
-		{
-			double		at[2] = {options->clip_low, options->clip_high};
-			double		bounds[2];
-
-			KM_TRY(column_quantiles(&state, slot, at, 2, bounds));
-			feature->clip_low = bounds[0];
-			feature->clip_high = bounds[1];
-			clip_column(&state, slot, bounds[0], bounds[1]);
-		}
-	}
-	KM_TRY(numeric_statistics(&state));
-	for (int f = 0; f < table->nfeatures; f++)
-	{
-		if (features[f].kind != KM_CATEGORY)
-			KM_TRY(scale_feature(&state, &features[f], table->slot[f]));
-	}
-	km_space_set_grid(space);
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		KM_TRY(position_block(&state, &table->blocks[b]));
-		if (space->cosine)
-			KM_TRY(normalize_block(&state, &table->blocks[b]));
-	}
-	return KM_OK;
+	s.job.step = &km_step_statistics;
+	s.job.host = source->table->host;
+	s.job.poll = poll;
+	s.job.table = source->table;
+	status = describe_columns(&s, recode);
+	close_statistics(&s);
+	km_free(source->table->host, s.orders);
+	if (status == KM_OK)
+		km_space_set_grid(space);
+	*rounding = s.rounding;
+	return status;
 }

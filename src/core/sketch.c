@@ -1,7 +1,7 @@
 /*
  * sketch.c
  *		A set of distinct rows with the multiplicity of each, bounded by their
- *		keys: what samples and draws are made of.
+ *		keys: what samples are made of.
  *
  * Rows come in any order; what is kept in the end, and in which order,
  * depends on their contents alone.
@@ -157,11 +157,11 @@ prune(KmSketch *sketch, KmPoll *poll)
 		if (sketch->entries[i].key <= sketch->threshold)
 			sketch->entries[kept++] = sketch->entries[i];
 	}
-	/* thousands of equal keys: only a forged hash could do that */
-	if (kept == n)
-		return KM_NO_MEMORY;
 	sketch->n = kept;
-	return km_sketch_pack(sketch);
+	status = km_sketch_pack(sketch);
+	if (status != KM_OK)
+		index_entries(sketch);
+	return status;
 }
 
 static KmStatus
@@ -231,10 +231,16 @@ km_sketch_free(KmSketch *sketch)
 }
 
 KmStatus
-km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
-				uint64_t hash, double key, double p, double norm,
-				int64_t weight)
+km_sketch_prune(KmSketch *sketch, KmPoll *poll)
 {
+	return sketch->n > sketch->want + 1 ? prune(sketch, poll) : KM_OK;
+}
+
+KmStatus
+km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
+				const KmEntry *offered)
+{
+	uint64_t	hash = offered->hash;
 	uint32_t	at = (uint32_t) hash & sketch->mask;
 	KmEntry	   *entry;
 	double	   *content;
@@ -251,7 +257,8 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 				s++;
 			if (s == sketch->nslots)
 			{
-				entry->weight += weight;
+				entry->weight += offered->weight;
+				entry->copies += offered->copies;
 				return KM_OK;
 			}
 		}
@@ -264,7 +271,10 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 			KM_TRY(grow(sketch));
 		else
 			KM_TRY(prune(sketch, poll));
-		if (key > sketch->threshold)
+		/* thousands of equal keys: only a forged hash could do that */
+		if (sketch->n == sketch->capacity)
+			return KM_NO_MEMORY;
+		if (offered->key > sketch->threshold)
 			return KM_OK;
 		at = (uint32_t) hash & sketch->mask;
 		while (sketch->index[at] >= 0)
@@ -274,11 +284,7 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 	content = sketch->contents + sketch->n * sketch->nslots;
 	for (int s = 0; s < sketch->nslots; s++)
 		content[s] = lane[s * KM_LANES];
-	entry->key = key;
-	entry->hash = hash;
-	entry->p = p;
-	entry->norm = norm;
-	entry->weight = weight;
+	*entry = *offered;
 	entry->row = sketch->n;
 	sketch->index[at] = (int32_t) sketch->n;
 	sketch->n++;

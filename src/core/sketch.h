@@ -1,6 +1,6 @@
 /*
  * sketch.h
- *		Sets of distinct rows, for samples and draws.
+ *		Sets of distinct rows, for samples.
  */
 #ifndef KM_SKETCH_H
 #define KM_SKETCH_H
@@ -12,7 +12,8 @@ typedef struct KmEntry
 	double		key;
 	uint64_t	hash;
 	double		p;				/* 1: by chance alone, more: by distance too */
-	int64_t		weight;			/* rows (or their weights) like it */
+	int64_t		weight;			/* of the rows like it */
+	int64_t		copies;			/* how many they are */
 	double		norm;
 	int64_t		row;			/* where its content is stored */
 } KmEntry;
@@ -41,12 +42,14 @@ extern KmStatus km_sketch_create(KmSketch *sketch, const KmSpace *space,
 extern void km_sketch_free(KmSketch *sketch);
 
 /*
- * Add the row at lane, whose key is not beyond the threshold.  p and norm
- * are kept for the caller.
+ * Add the row at lane, or copies of it, when the entry's key is not beyond
+ * the threshold.  p and norm are kept for the caller; "row" is not looked at.
  */
 extern KmStatus km_sketch_offer(KmSketch *sketch, KmPoll *poll,
-								const double *lane, uint64_t hash, double key,
-								double p, double norm, int64_t weight);
+								const double *lane, const KmEntry *offered);
+
+/* Leave out what cannot be among the want smallest, when there are more. */
+extern KmStatus km_sketch_prune(KmSketch *sketch, KmPoll *poll);
 
 /* canonical order: by key, then hash, then content */
 extern KmStatus km_sketch_sort(KmSketch *sketch);

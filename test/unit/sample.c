@@ -134,7 +134,7 @@ test_order(bool coarse, int64_t want, bool with_spread, bool weighted)
 		weights[i] = 1 + random_below(&state, 100);
 	}
 	make_rows(&made, values, weighted ? weights : NULL, NULL, N);
-	km_sample_create(&made.rows->table, &made.space, want, spread, &first);
+	sample_table(&made.rows->table, &made.space, want, spread, &first);
 	for (int round = 0; round < 4; round++)
 	{
 		Rows		other;
@@ -145,7 +145,7 @@ test_order(bool coarse, int64_t want, bool with_spread, bool weighted)
 		for (int i = 0; i < N && round == 3; i++)
 			order[i] = N - 1 - i;
 		make_rows(&other, values, weighted ? weights : NULL, order, N);
-		same &= km_sample_create(&other.rows->table, &other.space, want,
+		same &= sample_table(&other.rows->table, &other.space, want,
 								 spread, &sample) == KM_OK;
 		same &= same_sample(&first, &sample);
 		km_sample_clear(&other.host.host, &sample);
@@ -178,7 +178,7 @@ test_complete(void)
 	bool		counts = true;
 
 	make_rows(&made, values, NULL, NULL, N);
-	km_sample_create(&made.rows->table, &made.space, 20000, 3, &sample);
+	sample_table(&made.rows->table, &made.space, 20000, 3, &sample);
 	for (int64_t r = 0; r < sample.distinct; r++)
 	{
 		const double *lane = sample_lane(&sample, r);
@@ -198,7 +198,7 @@ test_complete(void)
 	check(sample.weight == total && near(sample.squares, squares, 1e-13),
 		  "sums over the sample");
 	km_sample_clear(&made.host.host, &sample);
-	km_sample_create(&made.rows->table, &made.space, 324, 3, &sample);
+	sample_table(&made.rows->table, &made.space, 324, 3, &sample);
 	check(sample.complete == (sample.distinct < 324) || sample.distinct == 324,
 		  "as many rows as there are distinct ones");
 	km_sample_clear(&made.host.host, &sample);
@@ -237,8 +237,8 @@ test_bottom(double share)
 	for (int i = 0; i < 3 * N; i++)
 		values[i] = values[i % N];
 	make_rows(&made, values, NULL, NULL, N);
-	km_sample_create(&made.rows->table, &made.space, N, spread, &all);
-	km_sample_create(&made.rows->table, &made.space, WANT, spread, &part);
+	sample_table(&made.rows->table, &made.space, N, spread, &all);
+	sample_table(&made.rows->table, &made.space, WANT, spread, &part);
 	threshold = km_uniform(all.hash[WANT]) / row_chance(&all, WANT, spread);
 	for (int i = 0; i < WANT; i++)
 	{
@@ -293,7 +293,7 @@ test_unbiased(bool with_spread)
 			values[3 * i] += 30;
 		truth[1] = mean_square(values, N) * N;
 		make_rows(&made, values, NULL, NULL, N);
-		km_sample_create(&made.rows->table, &made.space, WANT, spread,
+		sample_table(&made.rows->table, &made.space, WANT, spread,
 						 &sample);
 		for (int i = 0; i < WANT; i++)
 		{

@@ -264,7 +264,7 @@ scale_rows(Scaled *scaled, const KmOptions *options, const double *x,
 					weights == NULL ? 1 : weights[i]);
 	km_space_create(&scaled->host.host, scaled->features, 2, false,
 					&scaled->space);
-	scaled->status = km_scale_table(&scaled->rows->table, options,
+	scaled->status = scale_table(&scaled->rows->table, options,
 									scaled->features, recode, &scaled->space);
 }
 

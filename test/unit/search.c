@@ -285,8 +285,8 @@ test_pool(void)
 	for (int i = 0; i < 400; i++)
 		km_rows_add(rows, data_row(&data, i), 1);
 	km_space_create(&host.host, features, 2, false, &space);
-	km_scale_table(&rows->table, &options, features, recode, &space);
-	km_sample_create(&rows->table, &space, 20000, 2, &sample);
+	scale_table(&rows->table, &options, features, recode, &space);
+	sample_table(&rows->table, &space, 20000, 2, &sample);
 	km_pool_create(&space, 9, &pool);
 	check(km_search(&sample, &space, &poll, &options, 9, NULL, 0, &pool) == KM_OK && pool.n >= 1 &&
 		  pool.n <= KM_POOL_MAX, "a search fills the pool");

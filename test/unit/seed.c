@@ -283,7 +283,7 @@ seeding_create(Seeding *seeding, int distinct)
 	km_space_create(&seeding->host.host, seeding->features, 3, false,
 					&seeding->space);
 	km_space_set_grid(&seeding->space);
-	km_sample_create(&seeding->rows->table, &seeding->space, 20000, 1,
+	sample_table(&seeding->rows->table, &seeding->space, 20000, 1,
 					 &seeding->sample);
 	search->sample = &seeding->sample;
 	search->space = &seeding->space;

@@ -61,7 +61,7 @@ table_create(Table *table, const Data *data, const int *order, KmScale scale)
 	}
 	km_space_create(&table->host.host, table->features, data->nfeatures,
 					false, &table->space);
-	if (km_scale_table(&table->rows->table, &options, table->features, recode,
+	if (scale_table(&table->rows->table, &options, table->features, recode,
 					   &table->space) != KM_OK)
 		abort();
 	for (int i = 0; i < data->nrows; i++)

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "km_internal.h"
+#include "steps.h"
 
 #define MAYBE_UNUSED __attribute__((unused))
 
@@ -207,6 +207,48 @@ host_init(TestHost *host)
 	host->host.free = host_free;
 	host->host.poll = host_poll;
 	host->host.arg = host;
+}
+
+/* ---- passes over a table in memory ---- */
+
+/* Raw rows become positions. */
+MAYBE_UNUSED static KmStatus
+scale_table(KmTable *table, const KmOptions *options, KmFeature *features,
+			const int *const *recode, KmSpace *space)
+{
+	KmSource	source = {table, NULL};
+	KmPoll		poll = {table->host, 0};
+	KmJob		job = {
+		.step = &km_step_place,
+		.host = table->host,
+		.poll = &poll,
+		.table = table
+	};
+	KmRounding	rounding;
+	void	   *placing;
+	KmStatus	status;
+
+	(void) features;
+	status = km_scale_columns(&source, &poll, options, recode, space,
+							  &rounding);
+	if (status != KM_OK)
+		return status;
+	job.input_size = km_placing_size(space);
+	job.input = placing = malloc(job.input_size);
+	km_placing_write(table, space, &rounding, recode, placing);
+	status = km_pass(&source, &job);
+	free(placing);
+	return status;
+}
+
+MAYBE_UNUSED static KmStatus
+sample_table(KmTable *table, const KmSpace *space, int64_t want,
+			 double spread, KmSample *sample)
+{
+	KmSource	source = {table, NULL};
+	KmPoll		poll = {table->host, 0};
+
+	return km_sample_create(&source, space, &poll, want, spread, sample);
 }
 
 #endif							/* TAP_H */

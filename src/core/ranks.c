@@ -1,0 +1,175 @@
+/*
+ * ranks.c
+ *		Order statistics of columns, and quantiles from them.
+ *
+ * Quantiles interpolate linearly between two neighbours, as numpy does.  Row
+ * weights do not count.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "steps.h"
+
+/* ---- of values in memory ---- */
+
+/*
+ * Partition around a pivot taken from fixed places (the result, a value, does
+ * not depend on it).  Hoare's scheme copes with many equal values.
+ */
+KmStatus
+km_select(KmPoll *poll, double *v, int64_t low, int64_t high, int64_t nth)
+{
+	while (low < high)
+	{
+		double		a = v[low + (high - low) / 4];
+		double		b = v[low + (high - low) / 2];
+		double		c = v[high - (high - low) / 4];
+		double		pivot = a < b ? (b < c ? b : (a < c ? c : a))
+			: (a < c ? a : (b < c ? c : b));
+		int64_t		i = low;
+		int64_t		j = high;
+
+		while (i <= j)
+		{
+			while (v[i] < pivot)
+				i++;
+			while (v[j] > pivot)
+				j--;
+			if (i <= j)
+			{
+				double		t = v[i];
+
+				v[i++] = v[j];
+				v[j--] = t;
+			}
+		}
+		if (!km_poll(poll, (double) (high - low) * 4))
+			return KM_CANCELLED;
+		if (nth <= j)
+			high = j;
+		else if (nth >= i)
+			low = i;
+		else
+			break;
+	}
+	return KM_OK;
+}
+
+/* Values at and beside the places that orders ask for, by rising "at". */
+static KmStatus
+select_orders(KmPoll *poll, double *values, int64_t n, KmOrder *orders,
+			  int norders)
+{
+	int64_t		from = 0;
+
+	for (int q = 0; q < norders; q++)
+	{
+		KmOrder    *order = &orders[q];
+		/* what lies below an earlier quantile stays below */
+		double		place = order->at * (double) (n - 1);
+		int64_t		lower = (int64_t) floor(place);
+
+		KM_TRY(km_select(poll, values, from, n - 1, lower));
+		order->part = place - (double) lower;
+		order->low = values[lower];
+		order->high = order->low;
+		if (order->part > 0 && lower + 1 < n)
+		{
+			order->high = INFINITY;
+			for (int64_t i = lower + 1; i < n; i++)
+				order->high = values[i] < order->high ? values[i] :
+					order->high;
+		}
+		from = lower;
+	}
+	return KM_OK;
+}
+
+static double
+clip(double x, double low, double high)
+{
+	x = x < low ? low : x;
+	return x > high ? high : x;
+}
+
+double
+km_order_value(const KmOrder *order, double clip_low, double clip_high)
+{
+	double		low = clip(order->low, clip_low, clip_high);
+	double		high = clip(order->high, clip_low, clip_high);
+	double		part = order->part;
+
+	/* numpy's lerp: from the nearer end, so that it is monotonic */
+	if (high == low)
+		return low;
+	if (isinf(high - low))
+		return low * (1 - part) + high * part;
+	if (part < 0.5)
+		return low + (high - low) * part;
+	return high - (high - low) * (1 - part);
+}
+
+KmStatus
+km_quantiles(KmPoll *poll, double *values, int64_t n, const double *at,
+			 int nat, double *result)
+{
+	KmOrder		orders[KM_MAX_ORDERS];
+
+	for (int from = 0; from < nat; from += KM_MAX_ORDERS)
+	{
+		int			here = nat - from < KM_MAX_ORDERS ? nat - from :
+			KM_MAX_ORDERS;
+
+		for (int q = 0; q < here; q++)
+			orders[q].at = at[from + q];
+		KM_TRY(select_orders(poll, values, n, orders, here));
+		for (int q = 0; q < here; q++)
+			result[from + q] = km_order_value(&orders[q], -INFINITY,
+											  INFINITY);
+	}
+	return KM_OK;
+}
+
+/* ---- of a table's columns ---- */
+
+static KmStatus
+select_in_column(const KmTable *table, KmPoll *poll, int slot, double *values,
+				 KmOrder *orders, int norders)
+{
+	int64_t		n = 0;
+
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+
+		for (int i = 0; i < block->nrows; i++)
+		{
+			double		x = *km_cell(table, block, i, slot);
+
+			if (!isnan(x))
+				values[n++] = x;
+		}
+		if (!km_poll(poll, block->nrows))
+			return KM_CANCELLED;
+	}
+	if (n > 0)
+		return select_orders(poll, values, n, orders, norders);
+	for (int q = 0; q < norders; q++)
+		orders[q].low = orders[q].high = orders[q].part = 0;
+	return KM_OK;
+}
+
+KmStatus
+km_find_orders(KmSource *source, KmPoll *poll, KmOrder *orders, int norders)
+{
+	const KmTable *table = source->table;
+	double	   *values = km_alloc(table->host, (size_t) table->nrows,
+								  sizeof(double));
+	KmStatus	status = values == NULL ? KM_NO_MEMORY : KM_OK;
+
+	for (int slot = 0; slot < table->nnum && status == KM_OK; slot++)
+		status = select_in_column(table, poll, slot, values,
+								  orders + (size_t) slot * norders, norders);
+	km_free(table->host, values);
+	return status;
+}

@@ -1,0 +1,127 @@
+/*
+ * steps.h
+ *		The steps over all rows of a fit, but for Lloyd's (assign.h): what they
+ *		take in, and what is in their state when a pass is over.
+ *
+ * Inputs are flat: a struct, then the arrays named beside it.
+ */
+#ifndef KM_STEPS_H
+#define KM_STEPS_H
+
+#include "pass.h"
+#include "sketch.h"
+
+/* ---- raw rows: sums, extremes, counts (statistics.c) ---- */
+
+/*
+ * Row weights become integers: multiples of a power of two.  Two factors:
+ * denormal weights need more than a double can hold.
+ */
+typedef struct KmRounding
+{
+	double		root;			/* 0: not known yet, rows weigh 1 */
+	double		scale;
+} KmRounding;
+
+/*
+ * The integer for a row's weight.
+ */
+extern double km_round_weight(const KmRounding *rounding, double weight);
+
+/* then: clip_low and clip_high of each numeric slot, ncategories of the rest
+ * (int64_t) */
+typedef struct KmStatisticsInput
+{
+	KmRounding	rounding;
+} KmStatisticsInput;
+
+typedef struct KmStatistics
+{
+	int64_t		rows;
+	double		max_weight;		/* 0 when rows have none */
+	KmExact    *exact;			/* of each numeric slot */
+	int64_t    *ncodes;			/* of each categorical slot */
+	int64_t   **counts;			/* of each code */
+	/* while rows come */
+	KmRounding	rounding;
+	const double *clip;			/* the input's */
+	KmExactScratch *scratch;
+} KmStatistics;
+
+/* the input; *size: its bytes */
+extern KmStatus km_statistics_input(const KmTable *table,
+									const KmSpace *space,
+									const KmRounding *rounding,
+									void **input, size_t *size);
+
+/* ---- order statistics of raw rows (ranks.c) ---- */
+
+/* most of them that are asked for at once */
+#define KM_MAX_ORDERS	16
+
+/* A quantile, as the two values that it is between. */
+typedef struct KmOrder
+{
+	double		at;				/* 0 .. 1 */
+	double		low;
+	double		high;
+	double		part;			/* of the way from one to the other */
+} KmOrder;
+
+/* The quantile of clipped values, from the order of those that are not. */
+extern double km_order_value(const KmOrder *order, double clip_low,
+							 double clip_high);
+/* orders: norders of each numeric slot, by rising "at" */
+extern KmStatus km_find_orders(KmSource *source, KmPoll *poll,
+							   KmOrder *orders, int norders);
+
+/* ---- scaling (scale.c) ---- */
+
+/*
+ * Fill in what features say of their columns, from the raw rows.  recode: as
+ * for km_fit_begin(), or NULL when codes are positions among sorted names.
+ */
+extern KmStatus km_scale_columns(KmSource *source, KmPoll *poll,
+								 const KmOptions *options,
+								 const int *const *recode, KmSpace *space,
+								 KmRounding *rounding);
+
+/* ---- from raw rows to positions (place.c) ---- */
+
+/*
+ * All that placing takes, flat: the input of KM_STEP_PLACE.  recode: as for
+ * km_fit_begin(), or NULL when codes are positions among sorted names.
+ */
+extern size_t km_placing_size(const KmSpace *space);
+extern void km_placing_write(const KmTable *table, const KmSpace *space,
+							 const KmRounding *rounding,
+							 const int *const *recode, void *bytes);
+/* KM_BAD_FORMAT unless it is of rows of this layout */
+extern KmStatus km_placing_check(const void *bytes, size_t size,
+								 const KmTable *table);
+/* Raw rows become positions.  KM_BAD_FORMAT: a code that there is not. */
+extern KmStatus km_place_block(const void *placing, const KmTable *table,
+							   KmBlock *block);
+
+/* ---- the sketch, and the sum of squares (sample.c) ---- */
+
+typedef struct KmSampleInput
+{
+	int64_t		want;			/* distinct rows */
+	double		spread;			/* mean squared distance of the rows from
+								 * their mean; 0: not known */
+	double		squares_scale;	/* fixed point of the squares */
+} KmSampleInput;
+
+typedef struct KmSampling
+{
+	KmSketch	sketch;
+	double		half;			/* 0.5 / spread; 0: not known */
+	double		squares_scale;
+	KmWide		squares;		/* weighted sum of squared lengths */
+} KmSampling;
+
+/* What the pass has found, as a sample; the job is still to be closed. */
+extern KmStatus km_sample_finish(KmJob *job, KmSample *sample);
+
+#endif							/* KM_STEPS_H */
