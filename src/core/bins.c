@@ -21,9 +21,10 @@
 /* a share below it is taken for it: one row more must not look like a lot */
 #define LEAST_SHARE	0.0001
 
+/* of one feature; one of each numeric slot is the input of KM_STEP_BINS */
 typedef struct Cuts
 {
-	int			n;
+	int64_t		n;
 	double		at[KM_BIN_EDGES];	/* positions; one on a cut is above it */
 } Cuts;
 
@@ -268,34 +269,119 @@ find_bin(const Cuts *cuts, double v)
 	return bin;
 }
 
+typedef int64_t BinCounts[KM_NUMBER_BINS];	/* of one numeric slot */
+
+static KmStatus
+open_bins(KmJob *job)
+{
+	const Cuts *cuts = job->input;
+
+	if (job->input_size != sizeof(Cuts) * job->table->nnum)
+		return KM_BAD_FORMAT;
+	for (int slot = 0; slot < job->table->nnum; slot++)
+	{
+		if (cuts[slot].n < 0 || cuts[slot].n > KM_BIN_EDGES)
+			return KM_BAD_FORMAT;
+	}
+	job->state = km_alloc_zero(job->host, job->table->nnum,
+							   sizeof(BinCounts));
+	return job->state == NULL ? KM_NO_MEMORY : KM_OK;
+}
+
+static void
+close_bins(KmJob *job)
+{
+	km_free(job->host, job->state);
+	job->state = NULL;
+}
+
+static KmStatus
+add_bins(KmJob *job, KmBlock *block)
+{
+	const KmTable *table = job->table;
+	const Cuts *cuts = job->input;
+	BinCounts  *counts = job->state;
+
+	for (int t = 0; t < km_block_tiles(block); t++)
+	{
+		const double *tile = km_tile(table, block, t);
+		int			n = km_tile_rows(block, t);
+
+		for (int slot = 0; slot < table->nnum; slot++)
+		{
+			for (int l = 0; l < n; l++)
+				counts[slot][find_bin(&cuts[slot],
+									  read_position(table, tile + l,
+													slot))]++;
+		}
+		if (!km_poll(job->poll, (double) n * table->nnum * KM_NUMBER_BINS))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
+}
+
+static size_t
+size_bins(const KmJob *job)
+{
+	return sizeof(BinCounts) * job->table->nnum;
+}
+
+static void
+write_bins(const KmJob *job, unsigned char *bytes)
+{
+	memcpy(bytes, job->state, size_bins(job));
+}
+
+static KmStatus
+merge_bins(KmJob *job, const unsigned char *bytes, size_t size)
+{
+	BinCounts  *counts = job->state;
+
+	if (size != size_bins(job))
+		return KM_BAD_FORMAT;
+	for (int slot = 0; slot < job->table->nnum; slot++)
+	{
+		for (int i = 0; i < KM_NUMBER_BINS; i++, bytes += sizeof(int64_t))
+		{
+			int64_t		n;
+
+			memcpy(&n, bytes, sizeof(n));
+			if (n < 0 || n > INT64_MAX / 2 - counts[slot][i])
+				return KM_BAD_FORMAT;
+			counts[slot][i] += n;
+		}
+	}
+	return KM_OK;
+}
+
+const KmStep km_step_bins = {
+	.id = KM_STEP_BINS,
+	.name = "bins",
+	.open = open_bins,
+	.add = add_bins,
+	.size = size_bins,
+	.write = write_bins,
+	.merge = merge_bins,
+	.close = close_bins
+};
+
 /* Rows of the fit in the bins of all numeric features. */
 static KmStatus
 count_numbers(KmFit *fit, const Cuts *cuts, KmBins *bins)
 {
-	const KmTable *table = fit->table;
+	KmRun		run = km_fit_rows_run(fit);
+	KmJob		job = km_run_job(&run, &km_step_bins);
+	KmStatus	status;
 
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int t = 0; t < km_block_tiles(block); t++)
-		{
-			const double *tile = km_tile(table, block, t);
-			int			n = km_tile_rows(block, t);
-
-			for (int slot = 0; slot < table->nnum; slot++)
-			{
-				int64_t    *counts = bins[fit->space.feature[slot]].counts;
-
-				for (int l = 0; l < n; l++)
-					counts[find_bin(&cuts[slot],
-									read_position(table, tile + l, slot))]++;
-			}
-			if (!km_poll(&fit->poll, (double) n * table->nnum * KM_NUMBER_BINS))
-				return KM_CANCELLED;
-		}
-	}
-	return KM_OK;
+	job.input = cuts;
+	job.input_size = sizeof(Cuts) * fit->table->nnum;
+	status = km_pass(&fit->source, &job);
+	for (int slot = 0; slot < fit->table->nnum && status == KM_OK; slot++)
+		memcpy(bins[fit->space.feature[slot]].counts,
+			   ((const BinCounts *) job.state)[slot],
+			   sizeof(int64_t) * (size_t) (cuts[slot].n + 1));
+	close_bins(&job);
+	return status;
 }
 
 /* picked: NULL with cosine, where all rows are looked at */

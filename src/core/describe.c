@@ -160,60 +160,32 @@ describe_segments(KmFit *fit, const SegmentSums *sums, KmModel *model)
 static KmStatus
 sum_means(KmFit *fit, KmModel *model)
 {
-	const KmTable *table = fit->table;
-	size_t		cells = (size_t) fit->lloyd.k * fit->space.width;
+	const KmLloyd *lloyd = &fit->lloyd;
+	size_t		width = (size_t) fit->space.width;
+	size_t		cells = (size_t) lloyd->k * width;
 	KmWide	   *sums = km_alloc_zero(fit->host, cells, sizeof(KmWide));
-	double		longest = 0;
-	double		scale;
+	KmRun		run = km_fit_rows_run(fit);
+	double		longest;
+	double		scale = 1;
+	KmStatus	status = KM_NO_MEMORY;
 
 	model->means = km_alloc_zero(fit->host, cells, sizeof(double));
-	if (sums == NULL || model->means == NULL)
+	if (sums != NULL && model->means != NULL)
+		status = km_find_extent(&run, 0, NULL, NULL, &longest, NULL, NULL);
+	if (status == KM_OK)
 	{
-		km_free(fit->host, sums);
-		return KM_NO_MEMORY;
+		scale = km_fixed_scale(longest * 1.001);
+		status = km_sum_long_rows(&run, lloyd->k, lloyd->centers, scale, sums);
 	}
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-			longest = fmax(longest, km_tile(table, block, i / KM_LANES)
-						   [table->length_slot * KM_LANES + i % KM_LANES]);
-	}
-	scale = km_fixed_scale(longest * 1.001);
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			const double *lane = km_tile(table, block, i / KM_LANES) +
-				i % KM_LANES;
-			double		length = lane[table->length_slot * KM_LANES];
-			KmWide	   *to = sums + (size_t) km_block_own(block)[i] *
-				fit->space.width;
-			int64_t		weight = km_row_weight(table, lane);
-
-			for (int s = 0; s < fit->space.nnum; s++)
-				to[s] += (KmWide) (int64_t) (lane[s * KM_LANES] * length *
-											 scale) * weight;
-		}
-		if (!km_poll(&fit->poll, (double) block->nrows * table->nslots * 2))
-		{
-			km_free(fit->host, sums);
-			return KM_CANCELLED;
-		}
-	}
-	for (int c = 0; c < fit->lloyd.k; c++)
+	for (int c = 0; c < lloyd->k && status == KM_OK; c++)
 	{
 		for (int f = 0; f < fit->space.nfeatures; f++)
-			model->means[(size_t) c * fit->space.width + f] =
-				(double) sums[(size_t) c * fit->space.width +
-							  fit->space.slot[f]] /
-				scale / (double) fit->lloyd.rows.weight[c];
+			model->means[c * width + f] = (double)
+				sums[c * width + fit->space.slot[f]] / scale /
+				(double) lloyd->rows.weight[c];
 	}
 	km_free(fit->host, sums);
-	return KM_OK;
+	return status;
 }
 
 /* centers in the order of features, which the model has, from slots */

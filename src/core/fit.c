@@ -98,23 +98,6 @@ find_squares_scale(const KmFit *fit)
 	return km_fixed_scale((fit->space.cosine ? 1 : most) * 1.001);
 }
 
-static KmJob
-make_job(KmFit *fit, const KmStep *step, const void *input, size_t size)
-{
-	KmJob		job = {
-		.step = step,
-		.host = fit->host,
-		.poll = &fit->poll,
-		.table = fit->table,
-		.space = &fit->space,
-		.simd = fit->options.simd,
-		.input = input,
-		.input_size = size
-	};
-
-	return job;
-}
-
 /*
  * Sample and sum of squares of the rows; with placing != NULL rows are raw,
  * and become positions on the way.
@@ -124,11 +107,16 @@ place_and_sample(KmFit *fit, const void *placing, size_t size)
 {
 	KmSampleInput input = {fit->options.sample, fit->spread,
 	find_squares_scale(fit)};
-	KmJob		place = make_job(fit, &km_step_place, placing, size);
-	KmJob		sample = make_job(fit, &km_step_sample, &input, sizeof(input));
+	KmRun		run = km_fit_rows_run(fit);
+	KmJob		place = km_run_job(&run, &km_step_place);
+	KmJob		sample = km_run_job(&run, &km_step_sample);
 	KmJob	   *jobs[2] = {&place, &sample};
 	KmStatus	status;
 
+	place.input = placing;
+	place.input_size = size;
+	sample.input = &input;
+	sample.input_size = sizeof(input);
 	if (placing != NULL)
 		status = km_pass_together(&fit->source, jobs, 2);
 	else

@@ -8,31 +8,6 @@
 
 #include "steps.h"
 
-/*
- * A sum in fixed point of 123 bits: with 61, the others' squared distances
- * would be nothing beside the reach of one row far away.
- */
-typedef struct FixedSum
-{
-	KmWide		high;			/* of whole parts */
-	KmWide		low;			/* of fractions, in units of 2^-62 */
-} FixedSum;
-
-/* Distances in a segment. */
-typedef struct SegmentSums
-{
-	FixedSum	square;			/* weighted squared distances */
-	FixedSum	plain;			/* squared distances, each row once */
-	KmWide		way;			/* distances, each row once */
-} SegmentSums;
-
-/* What distances are multiplied by before they are summed. */
-typedef struct FixedScale
-{
-	double		square;
-	double		root;			/* distances that are not squared */
-} FixedScale;
-
 /* A solution, and what only the fit knows of it. */
 typedef struct Node
 {
@@ -108,26 +83,10 @@ extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);
 
 /* ---- distances.c ---- */
 
-/* for squared distances up to bound */
-extern FixedScale km_fixed_scales(double bound);
-/*
- * Distances of a table's rows to their own centers (own NULL: what stands
- * beside the blocks); sums: one a segment.
- * scales: each segment's own, or with step 0 one for all.
- */
-extern KmStatus km_sum_own_distances(const KmTable *table,
-									 const KmSpace *space,
-									 const KmPacked *packed,
-									 const uint16_t *own,
-									 const FixedScale *scales, int step,
-									 KmPoll *poll, SegmentSums *sums);
-/* the largest squared distance of each segment's rows to its center */
-extern KmStatus km_own_bounds(const KmTable *table, const KmSpace *space,
-							  const KmPacked *packed, const uint16_t *own,
-							  KmPoll *poll, double *bounds);
+/* passes over the fit's rows */
+extern KmRun km_fit_rows_run(KmFit *fit);
 /* over all rows, with what is in fit->lloyd */
 extern KmStatus km_sum_distances(KmFit *fit, SegmentSums *sums);
-extern double km_fixed_value(const FixedSum *sum);
 /* of k segments, in the user's unit of weight */
 extern double km_total_inertia(const KmFit *fit, const SegmentSums *sums,
 							   int k);

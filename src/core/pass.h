@@ -79,6 +79,10 @@ extern const KmStep km_step_sample;
 extern const KmStep km_step_assign;
 extern const KmStep km_step_farthest;
 extern const KmStep km_step_renumber;
+extern const KmStep km_step_distances;
+extern const KmStep km_step_extent;
+extern const KmStep km_step_means;
+extern const KmStep km_step_bins;
 
 /* NULL: there is no such step */
 extern const KmStep *km_step(KmStepId id);

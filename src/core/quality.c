@@ -81,31 +81,12 @@ free_means(const KmHost *host, Means *means)
  * nothing left of the fit's digits to keep.
  */
 static KmStatus
-choose_units(const KmTable *table, const KmSpace *space, KmPoll *poll,
-			 Means *means)
+choose_units(KmRun *run, Means *means)
 {
+	const KmSpace *space = run->space;
 	double	   *largest = means->units;
 
-	memset(largest, 0, sizeof(double) * space->nnum);
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-		int			ntiles = km_block_tiles(block);
-
-		for (int t = 0; t < ntiles; t++)
-		{
-			/* lanes without a row are 0 */
-			const double *x = km_tile(table, block, t);
-
-			for (int s = 0; s < space->nnum; s++, x += KM_LANES)
-			{
-				for (int l = 0; l < KM_LANES; l++)
-					largest[s] = fmax(largest[s], fabs(x[l]));
-			}
-			if (!km_poll(poll, KM_LANES * (double) table->nslots))
-				return KM_CANCELLED;
-		}
-	}
+	KM_TRY(km_find_extent(run, 0, NULL, NULL, NULL, largest, NULL));
 	for (int s = 0; s < space->nnum; s++)
 	{
 		double		most = largest[s] * space->scale[s];
@@ -113,40 +94,6 @@ choose_units(const KmTable *table, const KmSpace *space, KmPoll *poll,
 		means->wide |= !(most < 0x1p60);
 		means->units[s] = most < 0x1p90 ? space->unit[s] :
 			0x1p-30 / km_fixed_scale(largest[s]);
-	}
-	return KM_OK;
-}
-
-static KmStatus
-sum_positions(const KmTable *table, const KmSpace *space,
-			  const uint16_t *own, KmPoll *poll, Means *means)
-{
-	int			nnum = space->nnum;
-
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			const double *lane = km_cell(table, block, i, 0);
-			int			c = own == NULL ? km_block_own(block)[i] :
-				own[block->first + i];
-			KmWide	   *sums = means->sums + (size_t) c * space->width;
-
-			for (int s = 0; s < nnum; s++)
-			{
-				double		x = rint(lane[s * KM_LANES] / means->units[s]);
-
-				sums[s] += means->wide ? (KmWide) x : (int64_t) x;
-			}
-			for (int f = 0; f < space->ncat; f++)
-				sums[space->offset[f] +
-					 (int) lane[(nnum + f) * KM_LANES]]++;
-			means->size[c]++;
-			if (!km_poll(poll, table->nslots))
-				return KM_CANCELLED;
-		}
 	}
 	return KM_OK;
 }
@@ -179,13 +126,14 @@ compute_centroids(const KmSpace *space, KmPoll *poll, Means *means)
 	return KM_OK;
 }
 
+/* centers: whose rows the means are of */
 static KmStatus
-find_means(const KmTable *table, const KmSpace *space, const uint16_t *own,
-		   KmPoll *poll, Means *means)
+find_means(KmRun *run, const double *centers, Means *means)
 {
-	KM_TRY(choose_units(table, space, poll, means));
-	KM_TRY(sum_positions(table, space, own, poll, means));
-	return compute_centroids(space, poll, means);
+	KM_TRY(choose_units(run, means));
+	KM_TRY(km_sum_rows(run, means->k, centers, means->units, means->wide,
+					   means->sums, means->size));
+	return compute_centroids(run->space, run->poll, means);
 }
 
 /* ---- measures ---- */
@@ -302,22 +250,6 @@ davies_bouldin(const Scatter *scatter, double *overall, double *worst)
 
 /* ---- of a fit ---- */
 
-/* distances to the centroids, where they are not to be had yet */
-static KmStatus
-sum_to_centroids(const KmFit *fit, const FixedScale *scale, KmPoll *poll,
-				 const Means *means, SegmentSums *sums)
-{
-	KmPacked	packed;
-	KmStatus	status;
-
-	KM_TRY(km_packed_create(&fit->space, means->k, &packed));
-	km_packed_set(&fit->space, &packed, means->centroids, means->k);
-	status = km_sum_own_distances(fit->table, &fit->space, &packed,
-								  NULL, scale, 0, poll, sums);
-	km_packed_free(&fit->space, &packed);
-	return status;
-}
-
 /* What the fit knows already: sums of rows that weigh the same. */
 static KmStatus
 take_sums(KmFit *fit, Means *means)
@@ -338,9 +270,10 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 	const KmSpace *space = &fit->space;
 	FixedScale	scale = km_fixed_scales(fit->bound);
 	Scatter		scatter = {space, &fit->poll, means, sums, &scale, 0};
+	KmRun		run = km_fit_rows_run(fit);
 
 	if (fit->rows->weighted)
-		KM_TRY(find_means(fit->table, space, NULL, &fit->poll, means));
+		KM_TRY(find_means(&run, fit->lloyd.centers, means));
 	else
 		KM_TRY(take_sums(fit, means));
 
@@ -353,7 +286,8 @@ measure_fit(KmFit *fit, const KmSolution *solution, Means *means,
 			   sizeof(double) * solution->k * space->width) == 0)
 		scatter.sums = km_solution_node(solution)->sums;
 	else
-		KM_TRY(sum_to_centroids(fit, &scale, &fit->poll, means, sums));
+		KM_TRY(km_sum_own_distances(&run, means->k, fit->lloyd.centers,
+									means->centroids, &scale, 1, sums));
 	*ch = calinski_harabasz(&scatter);
 	return davies_bouldin(&scatter, db, NULL);
 }
@@ -387,43 +321,43 @@ typedef struct Scratch
 	double	   *values;
 } Scratch;
 
+static KmRun
+placed_run(KmPlaced *placed, KmSource *source)
+{
+	KmRun		run = {placed->host, source, &placed->space, &placed->poll,
+	placed->simd};
+
+	source->table = &placed->rows->table;
+	source->remote = NULL;
+	return run;
+}
+
 /*
- * Distances of the rows to their own one of these centers.  Each segment has
- * a fixed point of its own: one row far beyond all that the fit has seen must
+ * Distances of the rows to their own centers, or targets.  Each segment has a
+ * fixed point of its own: one row far beyond all that the fit has seen must
  * not take the digits of the others.
  */
 static KmStatus
-sum_placed(KmPlaced *placed, const double *centers, Scratch *scratch)
+sum_placed(KmRun *run, int k, const double *centers, const double *targets,
+		   Scratch *scratch)
 {
-	const KmTable *table = &placed->rows->table;
-	const KmSpace *space = &placed->space;
-	int			k = placed->model->k;
-	KmPacked	packed;
-	KmStatus	status;
-
-	KM_TRY(km_packed_create(space, k, &packed));
-	km_packed_set(space, &packed, centers, k);
-	status = km_own_bounds(table, space, &packed, placed->own, &placed->poll,
-						   scratch->values);
-	for (int c = 0; c < k && status == KM_OK; c++)
+	KM_TRY(km_find_extent(run, k, centers, targets, NULL, NULL,
+						  scratch->values));
+	for (int c = 0; c < k; c++)
 		scratch->scales[c] = km_fixed_scales(fmax(scratch->values[c],
 												  BOUND_MIN));
-	if (status == KM_OK)
-		status = km_sum_own_distances(table, space, &packed, placed->own,
-									  scratch->scales, 1, &placed->poll,
-									  scratch->sums);
-	km_packed_free(space, &packed);
-	return status;
+	return km_sum_own_distances(run, k, centers, targets, scratch->scales, k,
+								scratch->sums);
 }
 
 /* Inertia, by the distances to the model's centers. */
 static KmStatus
-measure_inertia(KmPlaced *placed, const double *centers, Scratch *scratch,
+measure_inertia(KmRun *run, int k, const double *centers, Scratch *scratch,
 				KmQuality *overall, KmQuality *segments)
 {
-	KM_TRY(sum_placed(placed, centers, scratch));
+	KM_TRY(sum_placed(run, k, centers, NULL, scratch));
 	overall->inertia = 0;
-	for (int c = 0; c < placed->model->k; c++)
+	for (int c = 0; c < k; c++)
 	{
 		segments[c].inertia = km_fixed_value(&scratch->sums[c].plain) /
 			scratch->scales[c].square;
@@ -433,16 +367,14 @@ measure_inertia(KmPlaced *placed, const double *centers, Scratch *scratch,
 }
 
 static KmStatus
-measure_scatter(KmPlaced *placed, Means *means, Scratch *scratch,
-				KmQuality *overall, KmQuality *segments)
+measure_scatter(KmRun *run, const double *centers, Means *means,
+				Scratch *scratch, KmQuality *overall, KmQuality *segments)
 {
-	const KmTable *table = &placed->rows->table;
-	Scatter		scatter = {&placed->space, &placed->poll, means,
+	Scatter		scatter = {run->space, run->poll, means,
 	scratch->sums, scratch->scales, 1};
 
-	KM_TRY(find_means(table, &placed->space, placed->own, &placed->poll,
-					  means));
-	KM_TRY(sum_placed(placed, means->centroids, scratch));
+	KM_TRY(find_means(run, centers, means));
+	KM_TRY(sum_placed(run, means->k, centers, means->centroids, scratch));
 	KM_TRY(davies_bouldin(&scatter, &overall->davies_bouldin,
 						  scratch->values));
 	for (int c = 0; c < means->k; c++)
@@ -451,7 +383,7 @@ measure_scatter(KmPlaced *placed, Means *means, Scratch *scratch,
 		segments[c].davies_bouldin = scratch->values[c];
 		segments[c].calinski_harabasz = NAN;
 	}
-	overall->size = table->nrows;
+	overall->size = run->source->table->nrows;
 	overall->calinski_harabasz = calinski_harabasz(&scatter);
 	return KM_OK;
 }
@@ -493,8 +425,12 @@ measure_placed(KmPlaced *placed, const double *centers, Means *means,
 			   Scratch *scratch, KmQuality *overall, KmQuality *segments,
 			   int64_t *sampled)
 {
-	KM_TRY(measure_inertia(placed, centers, scratch, overall, segments));
-	KM_TRY(measure_scatter(placed, means, scratch, overall, segments));
+	KmSource	source;
+	KmRun		run = placed_run(placed, &source);
+
+	KM_TRY(measure_inertia(&run, placed->model->k, centers, scratch, overall,
+						   segments));
+	KM_TRY(measure_scatter(&run, centers, means, scratch, overall, segments));
 	return measure_silhouette(placed, centers, scratch, overall, segments,
 							  sampled);
 }

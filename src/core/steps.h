@@ -124,4 +124,139 @@ typedef struct KmSampling
 /* What the pass has found, as a sample; the job is still to be closed. */
 extern KmStatus km_sample_finish(KmJob *job, KmSample *sample);
 
+/* ---- whose rows (distances.c) ---- */
+
+/* What passes over the same rows share. */
+typedef struct KmRun
+{
+	const KmHost *host;
+	KmSource   *source;
+	const KmSpace *space;
+	KmPoll	   *poll;
+	KmSimd		simd;
+} KmRun;
+
+static inline KmJob
+km_run_job(const KmRun *run, const KmStep *step)
+{
+	KmJob		job = {
+		.step = step,
+		.host = run->host,
+		.poll = run->poll,
+		.table = run->source->table,
+		.space = run->space,
+		.simd = run->simd
+	};
+
+	return job;
+}
+
+/*
+ * In the input of steps that look at segments.  In the end stand k x width
+ * centers, the nearest of which is a row's own when nothing stands beside it;
+ * then, with has_targets, as many points that rows are measured to instead.
+ */
+typedef struct KmCenters
+{
+	int32_t		k;
+	int32_t		has_targets;
+} KmCenters;
+
+extern size_t km_centers_size(const KmCenters *centers, int width);
+
+typedef struct KmOwners
+{
+	KmNearest	nearest;
+	bool		has_targets;
+	KmPacked	centers;
+	KmPacked	targets;
+} KmOwners;
+
+/* positions: what stands at the end of the input, of so many bytes */
+extern KmStatus km_owners_open(KmOwners *owners, const KmJob *job,
+							   const KmCenters *centers,
+							   const double *positions, size_t size);
+/* after a failure, too */
+extern void km_owners_close(KmOwners *owners, const KmJob *job);
+/* Segments of the rows of up to KM_KERNEL_TILES tiles; scratch: as many. */
+extern const uint16_t *km_owners_find(const KmOwners *owners,
+									  const KmJob *job, const KmBlock *block,
+									  int tile, int ntiles,
+									  uint16_t *scratch);
+
+/* ---- distances (distances.c) ---- */
+
+/*
+ * A sum in fixed point of 123 bits: with 61, the others' squared distances
+ * would be nothing beside the reach of one row far away.
+ */
+typedef struct FixedSum
+{
+	KmWide		high;			/* of whole parts */
+	KmWide		low;			/* of fractions, in units of 2^-62 */
+} FixedSum;
+
+/* Distances in a segment. */
+typedef struct SegmentSums
+{
+	FixedSum	square;			/* weighted squared distances */
+	FixedSum	plain;			/* squared distances, each row once */
+	KmWide		way;			/* distances, each row once */
+} SegmentSums;
+
+/* What distances are multiplied by before they are summed. */
+typedef struct FixedScale
+{
+	double		square;
+	double		root;			/* distances that are not squared */
+} FixedScale;
+
+/* then nscales FixedScale, one or each segment's; then the centers */
+typedef struct KmDistancesInput
+{
+	KmCenters	centers;
+	int32_t		nscales;
+	int32_t		unused;
+} KmDistancesInput;
+
+/* of KM_STEP_EXTENT, whose input is KmCenters, k = 0 for no bounds */
+typedef struct KmExtent
+{
+	double		longest;		/* length before it was set to 1; else 0 */
+	double	   *largest;		/* |position| in each numeric slot */
+	double	   *bounds;			/* squared distance in each segment */
+} KmExtent;
+
+/* for squared distances up to bound */
+extern FixedScale km_fixed_scales(double bound);
+extern double km_fixed_value(const FixedSum *sum);
+
+/*
+ * Distances of rows in each of k segments, summed.  targets: measured to
+ * them, not to the centers; may be NULL.  scales: nscales, one for all or one
+ * a segment.
+ */
+extern KmStatus km_sum_own_distances(KmRun *run, int k,
+									 const double *centers,
+									 const double *targets,
+									 const FixedScale *scales, int nscales,
+									 SegmentSums *sums);
+/* What is not wanted is NULL; bounds come with k > 0. */
+extern KmStatus km_find_extent(KmRun *run, int k, const double *centers,
+							   const double *targets, double *longest,
+							   double *largest, double *bounds);
+
+/* ---- means (means.c) ---- */
+
+/*
+ * Positions of the rows in each segment, rounded to units and summed, each row
+ * once; counts of categories; rows.
+ */
+extern KmStatus km_sum_rows(KmRun *run, int k, const double *centers,
+							const double *units, bool is_wide, KmWide *sums,
+							int64_t *size);
+/* Cosine: weighted, as long as they were, multiplied by scale. */
+extern KmStatus km_sum_long_rows(KmRun *run, int k, const double *centers,
+								 double scale, KmWide *sums);
+
 #endif							/* KM_STEPS_H */
