@@ -459,7 +459,7 @@ make_number_bins(KmFit *fit, KmBins *bins)
 		status = count_numbers(fit, cuts, bins);
 	if (status == KM_OK)
 		count_missing(fit, cuts, bins);
-	km_picked_clear(fit, &picked);
+	km_picked_clear(&picked);
 	km_free(fit->host, cuts);
 	km_free(fit->host, scratch);
 	return status;

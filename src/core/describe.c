@@ -244,26 +244,39 @@ km_fit_model(KmFit *fit, const KmSolution *solution, KmModel *model)
 
 /* ---- scores of the fitted rows ---- */
 
+typedef struct Scoring
+{
+	KmFit	   *fit;
+	const KmPredictor *predictor;
+	void		(*emit) (void *arg, const KmScore *score);
+	void	   *arg;
+} Scoring;
+
+static KmStatus
+score_block(void *arg, const KmBlock *block)
+{
+	Scoring    *scoring = arg;
+	KmFit	   *fit = scoring->fit;
+
+	for (int i = 0; i < block->nrows; i++)
+	{
+		KmScore		score;
+
+		km_score_position(scoring->predictor,
+						  km_cell(fit->table, block, i, 0), KM_LANES,
+						  &score);
+		scoring->emit(scoring->arg, &score);
+		if (!km_poll(&fit->poll, 4.0 * fit->lloyd.k * fit->table->nfeatures))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
+}
+
 KmStatus
 km_fit_score(KmFit *fit, const KmPredictor *predictor,
 			 void (*emit) (void *arg, const KmScore *score), void *arg)
 {
-	const KmTable *table = fit->table;
+	Scoring		scoring = {fit, predictor, emit, arg};
 
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			KmScore		score;
-
-			km_score_position(predictor, km_tile(table, block, i / KM_LANES) +
-							  i % KM_LANES, KM_LANES, &score);
-			emit(arg, &score);
-			if (!km_poll(&fit->poll, 4.0 * fit->lloyd.k * table->nfeatures))
-				return KM_CANCELLED;
-		}
-	}
-	return KM_OK;
+	return km_read_blocks(fit->table, score_block, &scoring);
 }

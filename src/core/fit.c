@@ -253,6 +253,7 @@ km_fit_free(KmFit *fit)
 	}
 	km_lloyd_free(&fit->lloyd);
 	km_sample_clear(fit->host, &fit->sample);
+	km_sample_clear(fit->host, &fit->large);
 	km_space_clear(&fit->space);
 	if (fit->is_drawn)
 		km_draw_clear(&fit->draw);
@@ -262,14 +263,46 @@ km_fit_free(KmFit *fit)
 }
 
 KmStatus
+km_fit_pick_sample(KmFit *fit, const KmSample **sample)
+{
+	const KmSample *own = &fit->sample;
+
+	*sample = own;
+	if (own->complete || own->distinct >= KM_PICK_SAMPLE)
+		return KM_OK;
+	if (fit->large.distinct == 0)
+		KM_TRY(km_sample_create(&fit->source, &fit->space, &fit->poll,
+								KM_PICK_SAMPLE, fit->spread, &fit->large));
+	*sample = &fit->large;
+	return KM_OK;
+}
+
+KmStatus
 km_fit_draw(KmFit *fit, const KmDraw **draw)
 {
+	const KmSample *sample;
+
 	if (!fit->is_drawn)
-		KM_TRY(km_draw_create(fit->table, &fit->space, KM_SILHOUETTE_ROWS,
-							  &fit->poll, &fit->draw));
+	{
+		KM_TRY(km_fit_pick_sample(fit, &sample));
+		KM_TRY(km_draw_create(sample, fit->table->nrows, KM_SILHOUETTE_ROWS,
+							  &fit->draw));
+	}
 	fit->is_drawn = true;
 	*draw = &fit->draw;
 	return KM_OK;
+}
+
+KmStatus
+km_fit_pick(KmFit *fit, int64_t want, KmPicked *picked)
+{
+	const KmSample *sample;
+
+	picked->rows = NULL;
+	if (want > KM_SILHOUETTE_ROWS)
+		want = KM_SILHOUETTE_ROWS;
+	KM_TRY(km_fit_pick_sample(fit, &sample));
+	return km_pick_rows(sample, fit->table->nrows, want, picked);
 }
 
 int64_t

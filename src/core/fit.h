@@ -39,6 +39,8 @@ struct KmFit
 	int			lloyd_k;		/* that it has room for; 0: none */
 	const KmSolution *in_lloyd; /* whose rows and centers it holds */
 	Node	   *nodes;			/* all solutions, newest first */
+	KmSample	large;			/* to pick rows from, where "sample" is too
+								 * small for that, and somebody asked */
 	bool		is_drawn;
 	KmDraw		draw;			/* KM_SILHOUETTE_ROWS of the rows, once
 								 * somebody asked for them */
@@ -63,20 +65,13 @@ struct KmEvidence
 /* what runs need besides scaled rows and their bounds */
 extern KmStatus km_fit_prepare(KmFit *fit);
 
+/* the sample that rows are picked from; the fit's */
+extern KmStatus km_fit_pick_sample(KmFit *fit, const KmSample **sample);
 /* KM_SILHOUETTE_ROWS of the rows, drawn once; the draw is the fit's */
 extern KmStatus km_fit_draw(KmFit *fit, const KmDraw **draw);
 
-/* Rows chosen from a fit with equal chances; a copy of a row is one more. */
-typedef struct KmPicked
-{
-	const KmTable *table;		/* the sample's or the draw's */
-	int64_t    *rows;			/* n of them, rising */
-	int64_t		n;
-} KmPicked;
-
-/* want (at most KM_SILHOUETTE_ROWS) rows, or all; see subset.c */
+/* want (at most KM_SILHOUETTE_ROWS) rows, or all */
 extern KmStatus km_fit_pick(KmFit *fit, int64_t want, KmPicked *picked);
-extern void km_picked_clear(const KmFit *fit, KmPicked *picked);
 
 /* make fit->lloyd hold the solution */
 extern KmStatus km_load_solution(KmFit *fit, const KmSolution *solution);

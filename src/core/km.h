@@ -73,6 +73,18 @@ typedef struct KmHost
 						   int64_t total);
 } KmHost;
 
+/*
+ * Where rows go that do not fit into memory: bytes by their place, which
+ * nobody reads before they were written.
+ */
+typedef struct KmStore
+{
+	KmStatus	(*write) (void *arg, int64_t at, const void *bytes,
+						  size_t size);
+	KmStatus	(*read) (void *arg, int64_t at, void *bytes, size_t size);
+	void	   *arg;
+} KmStore;
+
 typedef enum KmScale
 {
 	KM_ZSCORE,					/* (x - mean) / population sd */
@@ -228,6 +240,13 @@ typedef struct KmRows KmRows;
 extern KmStatus km_rows_create(const KmHost *host, int nfeatures,
 							   const KmKind *kinds, bool weighted,
 							   bool cosine, size_t limit, KmRows **rows);
+
+/*
+ * Rows beyond the limit shall go to the store, which has to live as long; to
+ * be called before there are any.  Passes need the memory of two blocks
+ * beyond it, each a sixteenth of the limit at most.
+ */
+extern KmStatus km_rows_spill(KmRows *rows, const KmStore *store);
 
 /*
  * Add one row.  values[f]: a finite number, or a category's code (0, 1, ...

@@ -141,6 +141,12 @@ typedef struct KmBlock
 	int			capacity;		/* multiple of KM_LANES */
 	unsigned char *beside;		/* what passes keep of its rows; NULL: none */
 	float		least;			/* that they keep of the whole block */
+	/* when it is not in memory (store.c) */
+	int64_t		at;				/* where its data are */
+	int64_t		beside_at;		/* and what is beside it */
+	size_t		beside_room;
+	size_t		beside_size;	/* 0: nothing */
+	bool		beside_is_zero; /* nothing was written yet */
 } KmBlock;
 
 typedef struct KmTable
@@ -164,6 +170,7 @@ typedef struct KmTable
 	size_t		bytes;
 	size_t		limit;			/* 0: none */
 	double		max_weight;
+	struct KmStored *stored;	/* blocks beyond the limit; NULL: none */
 } KmTable;
 
 struct KmRows
@@ -194,6 +201,9 @@ km_tile_rows(const KmBlock *block, int tile)
 
 	return left < KM_LANES ? left : KM_LANES;
 }
+
+/* Are there blocks that are not in memory? */
+extern bool km_table_is_stored(const KmTable *table);
 
 /* one value of a row of the block */
 static inline double *
@@ -672,25 +682,44 @@ struct KmPlaced
 /* the model's centers in the space above: k x space.width */
 extern KmStatus km_placed_centers(const KmPlaced *placed, double **centers);
 
-/* ---- a uniform sample of rows (draw.c) ---- */
+/* ---- rows picked from a sample (draw.c) ---- */
+
+/* Rows chosen with equal chances; a copy of a row is one more. */
+typedef struct KmPicked
+{
+	const KmTable *table;		/* the sample's */
+	int64_t    *rows;			/* n of them, rising */
+	int64_t		n;
+} KmPicked;
 
 /*
- * Rows drawn from a table with equal chances, by their content alone, so that
- * no order matters: all of them, when there are no more than wanted.  Equal
- * rows are one row here.  The table has a weight slot, the multiplicity.
+ * want of nrows rows that the sample was taken from; fewer, when it has not
+ * enough different ones.
+ */
+extern KmStatus km_pick_rows(const KmSample *sample, int64_t nrows,
+							 int64_t want, KmPicked *picked);
+extern void km_picked_clear(KmPicked *picked);
+
+/* Sample that is large enough to pick so many rows from. */
+#define KM_PICK_SAMPLE		(2 * KM_SILHOUETTE_ROWS)
+
+/*
+ * Such rows as a table.  Equal rows are one row here.  The table has a weight
+ * slot, the multiplicity.
  */
 typedef struct KmDraw
 {
 	KmTable		table;			/* distinct rows in canonical order */
 	int64_t    *multiplicity;	/* of each */
 	uint64_t   *hash;			/* of each row's content */
+	double	   *weight;			/* of a copy of each; the largest is 1 */
 	int64_t		total;			/* sum of multiplicities */
 	int64_t		rows;			/* that were drawn from */
 } KmDraw;
 
 /* draw may be uninitialised; after a failure there is nothing to clear */
-extern KmStatus km_draw_create(const KmTable *table, const KmSpace *space,
-							   int64_t want, KmPoll *poll, KmDraw *draw);
+extern KmStatus km_draw_create(const KmSample *sample, int64_t nrows,
+							   int64_t want, KmDraw *draw);
 extern void km_draw_clear(KmDraw *draw);
 
 /*

@@ -3,6 +3,7 @@
  *		Running a step over all rows.
  */
 #include "pass.h"
+#include "store.h"
 
 /* passes over more blocks are worth telling how far they are */
 #define WATCHED_BLOCKS	8
@@ -24,9 +25,28 @@ km_step(KmStepId id)
 	return NULL;
 }
 
+/* A block from the store, and back. */
+static KmStatus
+pass_stored(KmTable *table, KmBlock *block, KmJob *const *jobs, int njobs)
+{
+	KmBlock		here;
+	bool		rows = false;
+	bool		beside = false;
+
+	KM_TRY(km_stored_open(table, block, &here));
+	for (int j = 0; j < njobs; j++)
+	{
+		KM_TRY(jobs[j]->step->add(jobs[j], &here));
+		rows |= jobs[j]->step->changes_rows;
+		beside |= jobs[j]->step->changes_beside;
+	}
+	return km_stored_close(table, &here, block, rows, beside);
+}
+
 static KmStatus
 pass_here(KmTable *table, KmJob *const *jobs, int njobs)
 {
+	KM_TRY(km_stored_settle(table));
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		KmBlock    *block = &table->blocks[b];
@@ -34,7 +54,9 @@ pass_here(KmTable *table, KmJob *const *jobs, int njobs)
 		if (njobs == 1 && jobs[0]->step->skips != NULL &&
 			jobs[0]->step->skips(jobs[0], block))
 			continue;
-		for (int j = 0; j < njobs; j++)
+		if (km_block_is_out(block))
+			KM_TRY(pass_stored(table, block, jobs, njobs));
+		for (int j = 0; j < njobs && !km_block_is_out(block); j++)
 			KM_TRY(jobs[j]->step->add(jobs[j], block));
 		/* small tables are passed very often */
 		if (table->nblocks > WATCHED_BLOCKS)
@@ -78,5 +100,26 @@ km_pass_together(KmSource *source, KmJob *const *jobs, int njobs)
 		return pass_here(source->table, jobs, njobs);
 	for (int j = 0; j < njobs; j++)
 		KM_TRY(pass_elsewhere(source->remote, jobs[j]));
+	return KM_OK;
+}
+
+KmStatus
+km_read_blocks(KmTable *table, KmStatus (*read) (void *arg,
+												 const KmBlock *block),
+			   void *arg)
+{
+	KM_TRY(km_stored_settle(table));
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		const KmBlock *block = &table->blocks[b];
+		KmBlock		here;
+
+		if (km_block_is_out(block))
+		{
+			KM_TRY(km_stored_open(table, block, &here));
+			block = &here;
+		}
+		KM_TRY(read(arg, block));
+	}
 	return KM_OK;
 }

@@ -103,4 +103,10 @@ extern KmStatus km_pass_together(KmSource *source, KmJob *const *jobs,
 /* km_pass() without the opening: goes on with the state as it is */
 extern KmStatus km_pass_on(KmSource *source, KmJob *job);
 
+/* All rows that are here, in their order. */
+extern KmStatus km_read_blocks(KmTable *table,
+							   KmStatus (*read) (void *arg,
+												 const KmBlock *block),
+							   void *arg);
+
 #endif							/* KM_PASS_H */

@@ -389,33 +389,44 @@ measure_scatter(KmRun *run, const double *centers, Means *means,
 }
 
 static KmStatus
-measure_silhouette(KmPlaced *placed, const double *centers, Scratch *scratch,
+draw_placed(KmRun *run, KmDraw *draw)
+{
+	KmSample	sample;
+	KmStatus	status;
+
+	KM_TRY(km_sample_create(run->source, run->space, run->poll,
+							KM_PICK_SAMPLE, 0, &sample));
+	status = km_draw_create(&sample, run->source->table->nrows,
+							KM_SILHOUETTE_ROWS, draw);
+	km_sample_clear(run->host, &sample);
+	return status;
+}
+
+static KmStatus
+measure_silhouette(KmRun *run, int k, const double *centers, Scratch *scratch,
 				   KmQuality *overall, KmQuality *segments, int64_t *sampled)
 {
-	const KmSpace *space = &placed->space;
-	int			k = placed->model->k;
 	uint16_t   *own;
 	KmDraw		draw;
 	KmStatus	status;
 
-	KM_TRY(km_draw_create(&placed->rows->table, space, KM_SILHOUETTE_ROWS,
-						  &placed->poll, &draw));
+	KM_TRY(draw_placed(run, &draw));
 	*sampled = draw.total;
-	own = km_alloc(placed->host, (size_t) draw.table.nrows, sizeof(uint16_t));
+	own = km_alloc(run->host, (size_t) draw.table.nrows, sizeof(uint16_t));
 	status = own == NULL ? KM_NO_MEMORY :
-		km_draw_assign(&draw, space, &placed->poll, placed->simd, centers, k,
+		km_draw_assign(&draw, run->space, run->poll, run->simd, centers, k,
 					   own);
 	if (status == KM_OK)
 	{
 		const uint16_t *labels = own;
 
-		status = km_silhouettes(&draw, space, &placed->poll, placed->simd, 1,
+		status = km_silhouettes(&draw, run->space, run->poll, run->simd, 1,
 								&k, &labels, &overall->silhouette,
 								&scratch->values);
 	}
 	for (int c = 0; c < k && status == KM_OK; c++)
 		segments[c].silhouette = scratch->values[c];
-	km_free(placed->host, own);
+	km_free(run->host, own);
 	km_draw_clear(&draw);
 	return status;
 }
@@ -431,8 +442,8 @@ measure_placed(KmPlaced *placed, const double *centers, Means *means,
 	KM_TRY(measure_inertia(&run, placed->model->k, centers, scratch, overall,
 						   segments));
 	KM_TRY(measure_scatter(&run, centers, means, scratch, overall, segments));
-	return measure_silhouette(placed, centers, scratch, overall, segments,
-							  sampled);
+	return measure_silhouette(&run, placed->model->k, centers, scratch,
+							  overall, segments, sampled);
 }
 
 KmStatus

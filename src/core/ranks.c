@@ -132,28 +132,40 @@ km_quantiles(KmPoll *poll, double *values, int64_t n, const double *at,
 
 /* ---- of a table's columns ---- */
 
+/* The values of a column that are there. */
+typedef struct Column
+{
+	const KmTable *table;
+	KmPoll	   *poll;
+	int			slot;
+	double	   *values;
+	int64_t		n;
+} Column;
+
 static KmStatus
-select_in_column(const KmTable *table, KmPoll *poll, int slot, double *values,
+read_column(void *arg, const KmBlock *block)
+{
+	Column	   *column = arg;
+
+	for (int i = 0; i < block->nrows; i++)
+	{
+		double		x = *km_cell(column->table, block, i, column->slot);
+
+		if (!isnan(x))
+			column->values[column->n++] = x;
+	}
+	return km_poll(column->poll, block->nrows) ? KM_OK : KM_CANCELLED;
+}
+
+static KmStatus
+select_in_column(KmTable *table, KmPoll *poll, int slot, double *values,
 				 KmOrder *orders, int norders)
 {
-	int64_t		n = 0;
+	Column		column = {table, poll, slot, values, 0};
 
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-		{
-			double		x = *km_cell(table, block, i, slot);
-
-			if (!isnan(x))
-				values[n++] = x;
-		}
-		if (!km_poll(poll, block->nrows))
-			return KM_CANCELLED;
-	}
-	if (n > 0)
-		return select_orders(poll, values, n, orders, norders);
+	KM_TRY(km_read_blocks(table, read_column, &column));
+	if (column.n > 0)
+		return select_orders(poll, values, column.n, orders, norders);
 	for (int q = 0; q < norders; q++)
 		orders[q].low = orders[q].high = orders[q].part = 0;
 	return KM_OK;
@@ -162,7 +174,7 @@ select_in_column(const KmTable *table, KmPoll *poll, int slot, double *values,
 KmStatus
 km_find_orders(KmSource *source, KmPoll *poll, KmOrder *orders, int norders)
 {
-	const KmTable *table = source->table;
+	KmTable    *table = source->table;
 	double	   *values = km_alloc(table->host, (size_t) table->nrows,
 								  sizeof(double));
 	KmStatus	status = values == NULL ? KM_NO_MEMORY : KM_OK;

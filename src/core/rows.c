@@ -7,10 +7,11 @@
  */
 #include <string.h>
 
-#include "km_internal.h"
+#include "store.h"
 
 #define FIRST_BLOCK_ROWS	32
 #define LAST_BLOCK_BYTES	(1024 * 1024)
+#define BLOCKS_OF_LIMIT		16	/* at the least, of a table with a store */
 #define CACHE_LINE			64
 
 static KmStatus
@@ -18,10 +19,14 @@ add_block(KmTable *table, int capacity)
 {
 	size_t		row_bytes = sizeof(double) * table->nslots;
 	size_t		bytes = row_bytes * capacity;
+	bool		spills = table->limit != 0 &&
+		table->bytes + bytes > table->limit;
 	KmBlock    *block;
 
-	if (table->limit != 0 && table->bytes + bytes > table->limit)
+	if (spills && table->stored == NULL)
 		return KM_OVER_LIMIT;
+	/* one block there must be */
+	spills &= table->nblocks > 0;
 	if (table->nblocks == table->blocks_allocated)
 	{
 		int			n = table->blocks_allocated == 0 ? 8
@@ -37,17 +42,24 @@ add_block(KmTable *table, int capacity)
 		table->blocks_allocated = n;
 	}
 	block = &table->blocks[table->nblocks];
+	memset(block, 0, sizeof(*block));
+	block->first = table->nrows;
+	if (spills)
+	{
+		KM_TRY(km_stored_put_last(table));
+		block->memory = table->stored->memory;
+		block->data = table->stored->data;
+		block->capacity = block[-1].capacity;
+		table->nblocks++;
+		return KM_OK;
+	}
 	/* a load that crosses cache lines costs two */
 	block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
 	if (block->memory == NULL)
 		return KM_NO_MEMORY;
 	block->data = (double *) (((uintptr_t) block->memory + CACHE_LINE - 1) &
 							  ~(uintptr_t) (CACHE_LINE - 1));
-	block->first = table->nrows;
-	block->nrows = 0;
 	block->capacity = capacity;
-	block->beside = NULL;
-	block->least = 0;
 	table->nblocks++;
 	table->bytes += bytes;
 	return KM_OK;
@@ -111,6 +123,11 @@ km_rows_add(KmRows *rows, const double *values, double weight)
 		size_t		most = LAST_BLOCK_BYTES / (sizeof(double) * table->nslots);
 		size_t		capacity = FIRST_BLOCK_ROWS;
 
+		if (table->stored != NULL && table->limit != 0 &&
+			table->limit / BLOCKS_OF_LIMIT < LAST_BLOCK_BYTES)
+			most = table->limit / BLOCKS_OF_LIMIT /
+				(sizeof(double) * table->nslots);
+
 		/* an eighth of what there is: rows are never half empty */
 		if ((size_t) table->nrows / 8 > capacity)
 			capacity = (size_t) table->nrows / 8;
@@ -140,6 +157,12 @@ km_rows_add(KmRows *rows, const double *values, double weight)
 	block->nrows++;
 	table->nrows++;
 	return KM_OK;
+}
+
+KmStatus
+km_rows_spill(KmRows *rows, const KmStore *store)
+{
+	return km_stored_create(&rows->table, store);
 }
 
 int64_t
@@ -181,6 +204,7 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 	table->blocks = NULL;
 	table->bytes = 0;
 	table->limit = 0;
+	table->stored = NULL;
 	if (capacity > INT32_MAX)
 		return KM_NO_MEMORY;
 	status = add_block(table, (int) capacity);
@@ -201,6 +225,7 @@ km_table_alone(KmTable *table)
 	{
 		km_free(table->host, table->blocks[b].beside);
 		table->blocks[b].beside = NULL;
+		table->blocks[b].beside_size = 0;
 	}
 }
 
@@ -208,11 +233,15 @@ KmStatus
 km_table_beside(KmTable *table, size_t per_row, size_t per_group)
 {
 	km_table_alone(table);
+	if (km_table_is_stored(table))
+		KM_TRY(km_stored_beside(table, per_row * KM_GROUP_ROWS + per_group));
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		KmBlock    *block = &table->blocks[b];
 		size_t		groups = km_block_groups(block);
 
+		if (km_block_is_out(block))
+			continue;
 		block->beside = km_alloc_zero(table->host, groups,
 									  per_row * KM_GROUP_ROWS + per_group);
 		if (block->beside == NULL)
@@ -225,6 +254,7 @@ KmStatus
 km_table_view(const KmTable *table, KmTable *view)
 {
 	*view = *table;
+	view->stored = NULL;
 	view->blocks = km_alloc(table->host, table->nblocks, sizeof(KmBlock));
 	if (view->blocks == NULL)
 		return KM_NO_MEMORY;
@@ -251,6 +281,7 @@ void
 km_table_clear(KmTable *table)
 {
 	km_table_alone(table);
+	km_stored_free(table);
 	for (int i = 0; i < table->nblocks; i++)
 		km_free(table->host, table->blocks[i].memory);
 	km_free(table->host, table->blocks);

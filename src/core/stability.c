@@ -45,7 +45,6 @@ typedef struct Stability
 	/* set once */
 	const KmEvidence *evidence;
 	KmFit	   *fit;
-	double	   *weight;			/* of a copy of each row, <= 1 */
 	/* changes with each refit */
 	KmSample	half;
 	uint16_t   *own;			/* the solution's segment of each row */
@@ -53,107 +52,6 @@ typedef struct Stability
 	int64_t    *table;
 	KmPair	   *pairs;
 } Stability;
-
-/* ---- row weights ---- */
-
-/* The rows drawn by their hash: open addressing, half empty at most. */
-typedef struct HashIndex
-{
-	uint64_t	mask;
-	int32_t    *rows;			/* -1: free */
-} HashIndex;
-
-static KmStatus
-index_rows(const KmDraw *draw, HashIndex *index)
-{
-	uint64_t	size = 64;
-
-	while (size < (uint64_t) draw->table.nrows * 2)
-		size *= 2;
-	index->mask = size - 1;
-	index->rows = km_alloc(draw->table.host, size, sizeof(int32_t));
-	if (index->rows == NULL)
-		return KM_NO_MEMORY;
-	memset(index->rows, 0xff, sizeof(int32_t) * size);
-	for (int64_t i = 0; i < draw->table.nrows; i++)
-	{
-		uint64_t	at = draw->hash[i] & index->mask;
-
-		while (index->rows[at] >= 0)
-			at = (at + 1) & index->mask;
-		index->rows[at] = (int32_t) i;
-	}
-	return KM_OK;
-}
-
-/* Weights of all rows with a hash that was drawn, and how many they are. */
-static KmStatus
-sum_weights(Stability *s, const HashIndex *index, KmWide *sums,
-			int64_t *copies)
-{
-	const KmDraw *draw = s->evidence->draw;
-	const KmTable *table = s->fit->table;
-
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-		int			ntiles = km_block_tiles(block);
-
-		for (int t = 0; t < ntiles; t++)
-		{
-			const double *tile = km_tile(table, block, t);
-			int			n = km_tile_rows(block, t);
-			uint64_t	hash[KM_LANES];
-
-			km_hash_tile(&s->fit->space, tile, hash, NULL);
-			for (int l = 0; l < n; l++)
-			{
-				uint64_t	at = hash[l] & index->mask;
-				int32_t		row;
-
-				for (; (row = index->rows[at]) >= 0;
-					 at = (at + 1) & index->mask)
-				{
-					if (draw->hash[row] != hash[l])
-						continue;
-					sums[row] += km_row_weight(table, tile + l);
-					copies[row]++;
-				}
-			}
-			if (!km_poll(&s->fit->poll, KM_LANES * (table->nfeatures + 4)))
-				return KM_CANCELLED;
-		}
-	}
-	return KM_OK;
-}
-
-/* Mean weight of the copies of each row drawn; the largest is 1. */
-static KmStatus
-find_weights(Stability *s)
-{
-	const KmHost *host = s->fit->host;
-	int64_t		n = s->evidence->draw->table.nrows;
-	HashIndex	index = {0, NULL};
-	KmWide	   *sums = km_alloc_zero(host, n, sizeof(KmWide));
-	int64_t    *copies = km_alloc_zero(host, n, sizeof(int64_t));
-	KmStatus	status = sums == NULL || copies == NULL ? KM_NO_MEMORY :
-		index_rows(s->evidence->draw, &index);
-	double		largest = 0;
-
-	if (status == KM_OK)
-		status = sum_weights(s, &index, sums, copies);
-	for (int64_t i = 0; i < n && status == KM_OK; i++)
-	{
-		s->weight[i] = (double) sums[i] / (double) copies[i];
-		largest = fmax(largest, s->weight[i]);
-	}
-	for (int64_t i = 0; i < n && status == KM_OK; i++)
-		s->weight[i] /= largest;
-	km_free(host, index.rows);
-	km_free(host, sums);
-	km_free(host, copies);
-	return status;
-}
 
 /* ---- halves ---- */
 
@@ -196,7 +94,7 @@ fill_half(Stability *s, uint64_t stream)
 		if (copies == 0)
 			continue;
 		if (weighted)
-			weight = fmax(1, rint(weight * s->weight[i] *
+			weight = fmax(1, rint(weight * draw->weight[i] *
 								  (1 << WEIGHT_BITS)));
 		from = km_cell(&draw->table, draw->table.blocks, (int) i, 0);
 		to = km_cell(&half->table, half->table.blocks, (int) n, 0);
@@ -308,13 +206,10 @@ create_stability(const KmEvidence *evidence, Stability *s)
 	s->half.hash = km_alloc(host, n, sizeof(uint64_t));
 	s->half.norm = km_alloc(host, n, sizeof(double));
 	s->half.complete = true;
-	s->weight = km_alloc(host, n, sizeof(double));
 	if (s->own == NULL || s->other == NULL || s->pairs == NULL ||
-		s->table == NULL || s->half.hash == NULL || s->half.norm == NULL ||
-		s->weight == NULL)
+		s->table == NULL || s->half.hash == NULL || s->half.norm == NULL)
 		return KM_NO_MEMORY;
-	KM_TRY(km_table_clone(table, table->nrows, &s->half.table));
-	return s->fit->table->weight_slot >= 0 ? find_weights(s) : KM_OK;
+	return km_table_clone(table, table->nrows, &s->half.table);
 }
 
 static void
@@ -327,7 +222,6 @@ free_stability(Stability *s)
 	km_free(host, s->other);
 	km_free(host, s->pairs);
 	km_free(host, s->table);
-	km_free(host, s->weight);
 }
 
 static KmStatus

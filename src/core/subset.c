@@ -1,99 +1,11 @@
 /*
  * subset.c
- *		Rows of a fit that stand for all of them, and a fit of these.
+ *		A fit of some of another fit's rows, picked with equal chances.
  *
- * What takes long over all rows and need not be exact (an elbow to look at,
- * where bins meet) is asked of some thousand rows.  Positions are taken over
- * as they are, so distances are those of the whole.  Copies of a row are rows
- * again.
- *
- * The search's sample is there already.  Its rows weigh what they stand for,
- * so a walk along their weights in equal steps comes upon each row of the
- * data with the same chance (systematic sampling; Madow, On the theory of
- * systematic sampling, 1949): no pass over the data.  Where it has too few
- * rows for that, or weights mean something else, rows are drawn (draw.c).
+ * Positions are taken over as they are, so distances are those of the whole.
+ * Copies of a row are rows again.
  */
 #include "fit.h"
-
-/* rows that the sample must have for each that is picked from it */
-#define SAMPLE_PER_PICK		2
-
-/* weights: of each of the table's rows */
-static KmStatus
-walk(const KmFit *fit, const KmTable *table, const int64_t *weights,
-	 int64_t want, KmPicked *picked)
-{
-	KmWide		total = 0;
-	KmWide		seen = 0;
-	int64_t		n = 0;
-
-	picked->table = table;
-	picked->rows = km_alloc(fit->host, (size_t) want, sizeof(int64_t));
-	if (picked->rows == NULL)
-		return KM_NO_MEMORY;
-	for (int64_t i = 0; i < table->nrows; i++)
-		total += weights[i];
-	for (int64_t i = 0; i < table->nrows; i++)
-	{
-		/* for so much of the weight, so many of the rows */
-		seen += weights[i];
-		while (n < (int64_t) (seen * want / total))
-			picked->rows[n++] = i;
-	}
-	picked->n = n;
-	return KM_OK;
-}
-
-static KmStatus
-pick_from_sample(const KmFit *fit, int64_t want, KmPicked *picked)
-{
-	const KmTable *table = &fit->sample.table;
-	int64_t    *weights = km_alloc(fit->host, (size_t) table->nrows,
-								   sizeof(int64_t));
-	KmStatus	status;
-
-	if (weights == NULL)
-		return KM_NO_MEMORY;
-	for (int64_t i = 0; i < table->nrows; i++)
-		weights[i] = km_row_weight(table, km_find_row(table, i));
-	status = walk(fit, table, weights, want, picked);
-	km_free(fit->host, weights);
-	return status;
-}
-
-static KmStatus
-pick_from_draw(KmFit *fit, int64_t want, KmPicked *picked)
-{
-	const KmDraw *draw;
-
-	KM_TRY(km_fit_draw(fit, &draw));
-	return walk(fit, &draw->table, draw->multiplicity,
-				want < draw->total ? want : draw->total, picked);
-}
-
-KmStatus
-km_fit_pick(KmFit *fit, int64_t want, KmPicked *picked)
-{
-	const KmSample *sample = &fit->sample;
-
-	if (want > KM_SILHOUETTE_ROWS)
-		want = KM_SILHOUETTE_ROWS;
-	if (want > fit->table->nrows)
-		want = fit->table->nrows;
-	if (!fit->rows->weighted &&
-		(sample->complete || sample->distinct >= SAMPLE_PER_PICK * want))
-		return pick_from_sample(fit, want, picked);
-	return pick_from_draw(fit, want, picked);
-}
-
-void
-km_picked_clear(const KmFit *fit, KmPicked *picked)
-{
-	km_free(fit->host, picked->rows);
-	picked->rows = NULL;
-}
-
-/* ---- as a fit ---- */
 
 static KmStatus
 add_row(KmRows *rows, const KmTable *from, int64_t row, double *values)
@@ -147,7 +59,7 @@ pick_rows(KmFit *fit, int64_t want, KmRows **rows)
 	if (status == KM_OK)
 	{
 		status = copy_picked(&picked, *rows);
-		km_picked_clear(fit, &picked);
+		km_picked_clear(&picked);
 	}
 	if (status != KM_OK)
 		km_rows_free(*rows);

@@ -1,10 +1,8 @@
 /*
  * draw.c
- *		The uniform sample of rows: against the definition carried out plainly,
- *		in any order of rows, with forged hashes, refused and stopped.
+ *		Rows picked from a sample: each with the chance it ought to have, the
+ *		same ones in any order of rows, refused and stopped.
  */
-#include "../../src/core/draw.c"
-
 #include "table.h"
 
 /* ---- tables of raw values, not scaled ---- */
@@ -65,81 +63,55 @@ cell(const KmDraw *draw, int64_t row, int slot)
 	return *km_cell(&draw->table, draw->table.blocks, (int) row, slot);
 }
 
-/* ---- the definition, plainly ---- */
+/* ---- what is picked ---- */
 
-static int
-compare_keys(const void *a, const void *b)
+/* how often the content of a draw's row is in the table */
+static int64_t
+count_content(const KmTable *table, const KmDraw *draw, int64_t row)
 {
-	const Pick *x = a;
-	const Pick *y = b;
+	int64_t		n = 0;
 
-	return key_before(x, y) ? -1 : key_before(y, x) ? 1 : 0;
+	for (int64_t i = 0; i < table->nrows; i++)
+	{
+		const double *lane = km_find_row(table, i);
+		bool		same = true;
+
+		for (int s = 0; s < table->nfeatures; s++)
+			same &= lane[s * KM_LANES] == cell(draw, row, s);
+		n += same;
+	}
+	return n;
 }
 
-/* hash of each row, in the order of the table */
-static uint64_t *
-all_hashes(const KmTable *table, const KmSpace *space)
-{
-	TestHost	host;
-	KmPoll		poll = {&host.host, 0};
-	uint64_t   *hashes = malloc(sizeof(uint64_t) * (table->nrows + 1));
-
-	host_init(&host);
-	(void) hash_rows(table, space, &poll, hashes);
-	return hashes;
-}
-
-/* Does every content have the copies that the smallest keys give it? */
+/*
+ * From a complete sample each content gets its share, rounded up or down, and
+ * all rows are taken when all are wanted.
+ */
 static bool
-is_by_definition(const KmTable *table, const KmSpace *space, int want,
-				 const KmDraw *draw)
+has_shares(const KmTable *table, int64_t want, const KmDraw *draw)
 {
-	int			n = (int) table->nrows;
-	uint64_t   *hashes = all_hashes(table, space);
-	Pick	   *picks = malloc(sizeof(Pick) * n);
 	int64_t		total = 0;
 	bool		good = true;
 
-	for (int i = 0; i < n; i++)
-	{
-		picks[i].hash = hashes[i];
-		picks[i].copy = 1;
-		for (int j = 0; j < i; j++)
-			picks[i].copy += hashes[j] == hashes[i];
-		picks[i].key = km_mix(hashes[i] + (uint64_t) picks[i].copy *
-							  UINT64_C(0x9e3779b97f4a7c15));
-	}
-	qsort(picks, n, sizeof(Pick), compare_keys);
 	for (int64_t i = 0; i < draw->table.nrows; i++)
 	{
-		int64_t		count = 0;
+		double		share = (double) count_content(table, draw, i) *
+			(double) want / (double) table->nrows;
 
-		for (int j = 0; j < n && j < want; j++)
-			count += picks[j].hash == draw->hash[i];
-		good &= count == draw->multiplicity[i] && count > 0;
-		good &= i == 0 || draw->hash[i - 1] < draw->hash[i];
-		good &= cell(draw, i, draw->table.weight_slot) == (double) count;
-		total += count;
-		/* the content belongs to the hash */
-		for (int j = 0; j < n; j++)
-		{
-			if (hashes[j] != draw->hash[i])
-				continue;
-			for (int s = 0; s < space->nfeatures; s++)
-				good &= *km_cell(table, table->blocks, j, s) ==
-					cell(draw, i, s);
-			break;
-		}
+		good &= fabs((double) draw->multiplicity[i] - share) < 1;
+		good &= draw->multiplicity[i] > 0;
+		good &= want < table->nrows || (double) draw->multiplicity[i] == share;
+		good &= cell(draw, i, draw->table.weight_slot) ==
+			(double) draw->multiplicity[i];
+		good &= i == 0 || draw->hash[i - 1] <= draw->hash[i];
+		total += draw->multiplicity[i];
 	}
-	good &= total == draw->total && total == (n < want ? n : want) &&
-		draw->rows == n;
-	free(hashes);
-	free(picks);
-	return good;
+	return good && total == want && draw->total == want &&
+		draw->rows == table->nrows;
 }
 
 static void
-test_definition(void)
+test_shares(void)
 {
 	uint64_t	state = 11;
 
@@ -156,7 +128,6 @@ test_definition(void)
 			Data		data;
 			Table		table;
 			Table		other;
-			KmTable		one;
 			KmDraw		draw;
 			KmDraw		again;
 
@@ -166,36 +137,28 @@ test_definition(void)
 				order[i] = i;
 			shuffle(&state, order, n);
 			table_create(&other, &data, order, KM_ZSCORE);
-
-			/* one block, so that a row's number says where it is */
-			km_table_clone(&table.rows->table, n, &one);
-			for (int i = 0, b = 0; i < n; i++)
-			{
-				const KmTable *from = &table.rows->table;
-
-				while (i >= from->blocks[b].first + from->blocks[b].nrows)
-					b++;
-				for (int s = 0; s < from->nslots; s++)
-					*km_cell(&one, one.blocks, i, s) =
-						*km_cell(from, &from->blocks[b],
-								 i - (int) from->blocks[b].first, s);
-			}
-			good &= km_draw_create(&one, &table.space, want, &table.poll,
-								   &draw) == KM_OK;
-			good &= is_by_definition(&one, &table.space, want, &draw);
-			same &= km_draw_create(&other.rows->table, &other.space, want,
-								   &other.poll, &again) == KM_OK;
+			good &= draw_rows(&table.rows->table, &table.space, n + 1, want,
+							  &draw) == KM_OK;
+			good &= has_shares(&table.rows->table, want, &draw);
+			same &= draw_rows(&other.rows->table, &other.space, n + 1, want,
+							  &again) == KM_OK;
 			same &= same_draw(&draw, &again);
 			km_draw_clear(&draw);
 			km_draw_clear(&again);
 			km_draw_clear(&again);
-			km_table_clear(&one);
+			/* a part of the rows is all there is to pick from */
+			same &= draw_rows(&table.rows->table, &table.space, 12, want,
+							  &draw) == KM_OK &&
+				draw_rows(&other.rows->table, &other.space, 12, want,
+						  &again) == KM_OK && same_draw(&draw, &again);
+			km_draw_clear(&draw);
+			km_draw_clear(&again);
 			table_free(&table);
 			table_free(&other);
 			data_free(&data);
 			free(order);
 		}
-		check(good, "the smallest keys are drawn: %s", hard_names[kind]);
+		check(good, "every content has its share: %s", hard_names[kind]);
 		check(same, "in any order of rows: %s", hard_names[kind]);
 	}
 }
@@ -218,23 +181,63 @@ test_chances(void)
 	for (int i = 0; i < n; i++)
 		values[i] = i % 3 == 0 ? -1 : i;
 	raw_create(&raw, values, NULL, n, 1);
-	km_draw_create(&raw.rows->table, &raw.space, want, &raw.poll, &draw);
+	draw_rows(&raw.rows->table, &raw.space, 2 * want, want, &draw);
 	for (int64_t i = 0; i < draw.table.nrows; i++)
 	{
 		if (cell(&draw, i, 0) < 0)
 			common = (double) draw.multiplicity[i];
 		else
-			drawn[(int) cell(&draw, i, 0) * 10 / n]++;
+			drawn[(int) cell(&draw, i, 0) * 10 / n] +=
+				(int) draw.multiplicity[i];
 	}
-	/* binomial: sd of the third 26, of a tenth of the rest 14 */
+	/*
+	 * The third is in the sample by a chance of 6000 in 20000; then it stands
+	 * for 10 / 3 of itself.  Of the rest a tenth is binomial.
+	 */
 	for (int i = 0; i < 10; i++)
-		worst = fmax(worst, fabs(drawn[i] - want / 15.0));
-	check(fabs(common - want / 3.0) < 100 && worst < 55,
+		worst = fmax(worst, fabs(drawn[i] / (want - common) - 0.1));
+	check(draw.total == want && worst < 0.02,
 		  "every row has the same chance: %g copies of the third, %g off",
 		  common, worst);
 	km_draw_clear(&draw);
 	raw_free(&raw);
 	free(values);
+}
+
+/* Weights of rows are told from how many they are. */
+static void
+test_weights(void)
+{
+	uint64_t	state = 8;
+	Data		data;
+	Table		table;
+	KmDraw		draw;
+	bool		good = true;
+
+	data_init(&data, 500, 1);
+	data.weights = malloc(sizeof(double) * 500);
+	for (int i = 0; i < 500; i++)
+	{
+		int			v = random_below(&state, 40);
+
+		data_row(&data, i)[0] = v;
+		data.weights[i] = v + 1;
+	}
+	table_create(&table, &data, NULL, KM_NONE);
+	draw_rows(&table.rows->table, &table.space, 1000, 500, &draw);
+	good &= has_shares(&table.rows->table, 500, &draw);
+	for (int64_t i = 0; i < draw.table.nrows; i++)
+		for (int64_t j = 0; j < draw.table.nrows; j++)
+		{
+			double		a = draw.weight[i] - draw.weight[j];
+			double		b = (cell(&draw, i, 0) - cell(&draw, j, 0)) / 40;
+
+			good &= fabs(a - b) < 1e-9;
+		}
+	check(good, "a heavy row is one row");
+	km_draw_clear(&draw);
+	table_free(&table);
+	data_free(&data);
 }
 
 /* ---- forged hashes ---- */
@@ -293,8 +296,8 @@ test_collisions(void)
 			KmDraw		draw;
 
 			raw_create(&raw, values, order, ROWS, 2);
-			good &= km_draw_create(&raw.rows->table, &raw.space, want,
-								   &raw.poll, &draw) == KM_OK;
+			good &= draw_rows(&raw.rows->table, &raw.space, ROWS,
+							  want, &draw) == KM_OK;
 			good &= draw.total == want;
 			for (int64_t i = 1; i < draw.table.nrows; i++)
 				forged |= draw.hash[i] == draw.hash[i - 1];
@@ -313,50 +316,6 @@ test_collisions(void)
 		}
 	}
 	check(good && forged, "equal hashes of different contents: no order");
-}
-
-static int
-compare_bits(const void *a, const void *b)
-{
-	uint64_t	x = *(const uint64_t *) a;
-	uint64_t	y = *(const uint64_t *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void
-test_sort(void)
-{
-	uint64_t	state = 9;
-	bool		good = true;
-
-	for (int round = 0; round < 200; round++)
-	{
-		size_t		n = (size_t) random_below(&state, 3000);
-		int			kind = round % 4;
-		TestHost	host;
-		KmPoll		poll = {&host.host, 0};
-		uint64_t   *a = malloc(sizeof(uint64_t) * (n + 1));
-		uint64_t   *b = malloc(sizeof(uint64_t) * (n + 1));
-
-		host_init(&host);
-		for (size_t i = 0; i < n; i++)
-		{
-			uint64_t	x = random_bits(&state);
-
-			/* any; few values; equal above the last bits; below the first */
-			a[i] = kind == 0 ? x :
-				kind == 1 ? x % 5 * UINT64_C(0x3fffffffffffffff) :
-				kind == 2 ? x % 1000 : x << 50;
-			b[i] = a[i];
-		}
-		good &= sort_hashes(&poll, a, n, 64) == KM_OK;
-		qsort(b, n, sizeof(uint64_t), compare_bits);
-		good &= memcmp(a, b, sizeof(uint64_t) * n) == 0;
-		free(a);
-		free(b);
-	}
-	check(good, "hashes are sorted, whatever they are");
 }
 
 /* ---- assigning ---- */
@@ -380,8 +339,7 @@ test_assign(void)
 
 		make_hard(&data, &state, kind, 300);
 		table_create(&table, &data, NULL, KM_ZSCORE);
-		km_draw_create(&table.rows->table, &table.space, 120, &table.poll,
-					   &draw);
+		draw_rows(&table.rows->table, &table.space, 20000, 120, &draw);
 		for (int c = 0; c < 5; c++)
 			km_row_center(&table.rows->table, &table.space, c * 7,
 						  centers + c * table.space.width);
@@ -422,15 +380,20 @@ draw_and_assign(Raw *raw, int want)
 {
 	double		centers[4] = {0, 0, 3, 3};
 	uint16_t	own[2000];
-	KmDraw		draw;
+	KmSource	source = {&raw->rows->table, NULL};
+	KmSample	sample = {0};
+	KmDraw		draw = {0};
 	KmStatus	status;
 
-	status = km_draw_create(&raw->rows->table, &raw->space, want, &raw->poll,
-							&draw);
+	status = km_sample_create(&source, &raw->space, &raw->poll, 800, 0,
+							  &sample);
+	if (status == KM_OK)
+		status = km_draw_create(&sample, raw->rows->table.nrows, want, &draw);
 	if (status == KM_OK)
 		status = km_draw_assign(&draw, &raw->space, &raw->poll, KM_SIMD_AUTO,
 								centers, 2, own);
 	km_draw_clear(&draw);
+	km_sample_clear(&raw->host.host, &sample);
 	return status;
 }
 
@@ -480,10 +443,10 @@ test_failure(int want)
 int
 main(void)
 {
-	test_definition();
+	test_shares();
 	test_chances();
+	test_weights();
 	test_collisions();
-	test_sort();
 	test_assign();
 	test_failure(300);
 	test_failure(2000);

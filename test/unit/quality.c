@@ -254,8 +254,7 @@ test_silhouettes(Hard kind, uint64_t *state)
 
 		make_hard(&data, state, kind, n);
 		table_create(&table, &data, NULL, KM_ZSCORE);
-		km_draw_create(&table.rows->table, &table.space, n, &table.poll,
-					   &draw);
+		draw_rows(&table.rows->table, &table.space, 20000, n, &draw);
 		/* the fourth: every row its own, the fifth: with an empty segment */
 		for (int j = 0; j < LABELINGS; j++)
 		{
@@ -327,7 +326,7 @@ test_many_segments(void)
 
 	data_blobs(&data, &state, ROWS, 3, 4, 0.5);
 	table_create(&table, &data, NULL, KM_ZSCORE);
-	km_draw_create(&table.rows->table, &table.space, ROWS, &table.poll, &draw);
+	draw_rows(&table.rows->table, &table.space, 20000, ROWS, &draw);
 	for (int j = 0; j < MANY; j++)
 	{
 		pointers[j] = labels[j];
@@ -381,7 +380,7 @@ test_memory(void)
 
 	for (int i = 0; i < 2; i++)
 	{
-		KmHost		counting = {count_bytes, just_free, NULL, NULL};
+		KmHost		counting = {count_bytes, just_free, NULL, NULL, NULL};
 		uint64_t	state = 4;
 		int			k = 5;
 		uint16_t   *labels;
@@ -392,8 +391,7 @@ test_memory(void)
 
 		data_blobs(&data, &state, i == 0 ? 400 : 3200, 8, 5, 0.5);
 		table_create(&table, &data, NULL, KM_ZSCORE);
-		km_draw_create(&table.rows->table, &table.space, 10000, &table.poll,
-					   &draw);
+		draw_rows(&table.rows->table, &table.space, 20000, 10000, &draw);
 		labels = malloc(sizeof(uint16_t) * data.nrows);
 		for (int r = 0; r < data.nrows; r++)
 			labels[r] = (uint16_t) (r % k);

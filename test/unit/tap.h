@@ -251,4 +251,20 @@ sample_table(KmTable *table, const KmSpace *space, int64_t want,
 	return km_sample_create(&source, space, &poll, want, spread, sample);
 }
 
+/* want rows of the table, picked from a sample of so many distinct ones */
+MAYBE_UNUSED static KmStatus
+draw_rows(KmTable *table, const KmSpace *space, int64_t size, int64_t want,
+		  KmDraw *draw)
+{
+	KmSample	sample;
+	KmStatus	status = sample_table(table, space, size, 0, &sample);
+
+	memset(draw, 0, sizeof(*draw));
+	if (status != KM_OK)
+		return status;
+	status = km_draw_create(&sample, table->nrows, want, draw);
+	km_sample_clear(table->host, &sample);
+	return status;
+}
+
 #endif							/* TAP_H */
