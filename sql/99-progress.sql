@@ -54,7 +54,7 @@ COMMENT ON COLUMN kseg_progress.step IS
 COMMENT ON COLUMN kseg_progress.steps IS
 	'how many steps there are at most; null: not known';
 COMMENT ON COLUMN kseg_progress.rows IS
-	'rows that were read, scored or written in the phase; null: it does not count them';
+	'rows that the phase has read, scored, written or passed; null: it does not count them';
 COMMENT ON COLUMN kseg_progress.rows_total IS
 	'how many rows there will be, mostly an estimate; null: not known';
 COMMENT ON COLUMN kseg_progress.rows_changed IS

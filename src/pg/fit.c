@@ -117,7 +117,8 @@ tell_rows(FitCall *call)
 {
 	if (kseg_progress_begin(call->progress))
 		kseg_progress_phase(KSEG_PHASE_READ);
-	kseg_progress_rows(call->nrows, call->expected);
+	if (kseg_progress_is_shown(call->progress))
+		kseg_progress_rows(call->nrows, call->expected);
 }
 
 static void
@@ -240,7 +241,7 @@ kseg_fit_final(PG_FUNCTION_ARGS)
 	state = (FitState *) PG_GETARG_POINTER(STATE);
 	if (state->ingest != NULL)
 	{
-		(void) kseg_progress_begin(state->call->progress);
+		kseg_progress_enter(state->call->progress);
 		finish_group(state, context);
 		kseg_progress_end(state->call->progress);
 	}

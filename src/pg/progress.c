@@ -79,6 +79,8 @@ struct KsegProgress
 
 /* whose command is shown; NULL: none */
 static const KsegProgress *owner = NULL;
+/* a command within a row of the owner's, which tells nothing; NULL: none */
+static const KsegProgress *inner = NULL;
 static int64 counters[NCOUNTERS];	/* as shown, or to be shown */
 
 /* ---- telling ---- */
@@ -112,10 +114,16 @@ are_ours(void)
 	return true;
 }
 
+static inline bool
+is_told(void)
+{
+	return owner != NULL && inner == NULL;
+}
+
 static void
 put(int counter, int64 value)
 {
-	if (owner == NULL || counters[counter] == value)
+	if (!is_told() || counters[counter] == value)
 		return;
 	counters[counter] = value;
 	if (are_ours())
@@ -125,6 +133,8 @@ put(int counter, int64 value)
 static void
 end_owner(void *arg)
 {
+	if (inner == arg)
+		inner = NULL;
 	if (owner != arg)
 		return;
 	owner = NULL;
@@ -161,6 +171,20 @@ kseg_progress_begin(KsegProgress *progress)
 	return true;
 }
 
+bool
+kseg_progress_is_shown(const KsegProgress *progress)
+{
+	return owner == progress;
+}
+
+void
+kseg_progress_enter(KsegProgress *progress)
+{
+	(void) kseg_progress_begin(progress);
+	if (owner != NULL && owner != progress && inner == NULL)
+		inner = progress;
+}
+
 void
 kseg_progress_end(KsegProgress *progress)
 {
@@ -173,14 +197,14 @@ kseg_progress_start(KsegCommand command)
 	KsegProgress *progress = kseg_progress_create(CurrentMemoryContext,
 												  command);
 
-	(void) kseg_progress_begin(progress);
+	kseg_progress_enter(progress);
 	return progress;
 }
 
 void
 kseg_progress_phase(int phase)
 {
-	if (owner == NULL)
+	if (!is_told())
 		return;
 	counters[AT_PHASE] = phase;
 	counters[AT_PHASE_STARTED] = GetCurrentTimestamp();
@@ -202,7 +226,7 @@ is_nested_search(int phase)
 void
 kseg_progress_report(int phase, int64 done, int64 total)
 {
-	if (owner == NULL || is_nested_search(phase))
+	if (!is_told() || is_nested_search(phase))
 		return;
 	if (phase == KM_PHASE_ROWS)
 	{
@@ -216,7 +240,7 @@ kseg_progress_report(int phase, int64 done, int64 total)
 	}
 	if (counters[AT_PHASE] != phase)
 		kseg_progress_phase(phase);
-	put(AT_STEP, done);
+	put(AT_STEP, done > 0 || total > 0 ? done : -1);
 	put(AT_STEPS, total > 0 ? total : -1);
 }
 

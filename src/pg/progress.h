@@ -47,12 +47,20 @@ typedef struct KsegProgress KsegProgress;
  */
 extern KsegProgress *kseg_progress_create(MemoryContext context,
 										  KsegCommand command);
-/* False, and without effect: another command owns what is shown, or this one
- * does already; or this is a worker. */
+/*
+ * Take what is shown, unless another command owns it or this is a worker;
+ * true when it is this command's from now on, and was not before.
+ */
 extern bool kseg_progress_begin(KsegProgress *progress);
+extern bool kseg_progress_is_shown(const KsegProgress *progress);
+/*
+ * The same for all that runs until the end: when another command owns what is
+ * shown, which then called this one in one of its rows, nothing is told.
+ */
+extern void kseg_progress_enter(KsegProgress *progress);
 extern void kseg_progress_end(KsegProgress *progress);
 
-/* create in the current context, and begin */
+/* create in the current context, and enter */
 extern KsegProgress *kseg_progress_start(KsegCommand command);
 
 /* A new phase: a KsegPhase or KmPhase. */

@@ -79,7 +79,9 @@ foreach my $view (@{
 			col_description(c.oid, attnum)) ORDER BY attnum) AS columns
 		FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
 		WHERE attrelid = c.oid) AS a
-	WHERE c.relkind = 'v' AND c.relnamespace = 'kseg'::regnamespace})
+	WHERE c.relkind = 'v' AND c.relnamespace = 'kseg'::regnamespace
+		-- what it shows comes and goes; test/t/016_progress.pl has it
+		AND c.relname <> 'kseg_progress'})
   })
 {
 	my @columns = @{ $view->{columns} };
@@ -161,6 +163,8 @@ sub compare
 {
 	my ($what, $answer, $classes, $milliseconds) = @_;
 
+	# it was not asked for; SQLAlchemy tells of all
+	delete $answer->{'kseg.kseg_progress'};
 	is(join(' ', sort keys %$answer), "@names", "$what: reads all views");
 	foreach my $name (@names)
 	{
