@@ -1,19 +1,14 @@
 /*
  * assign.c
- *		The passes of Lloyd's iteration, with bounds that skip rows.
+ *		The passes of Lloyd's iteration: KM_STEP_ASSIGN.
  *
  * A row's positions are integers on the grid, so a segment's sum is one too:
  * adding and subtracting rows commutes, only rows that change segment are
  * touched, and the centers do not depend on the order of anything.
  *
- * A row whose nearest center is nearer than the second by some slack cannot
- * change segment before its own center and the fastest of the others have
- * together moved that far (Hamerly, "Making k-means even faster", 2010, with
- * one bound for both).  Movements are summed per segment instead of being
- * subtracted from every row, so a pass writes nothing for a row that stays,
- * and reads nothing at all in a group of rows whose least slack is enough.
- * Bounds only decide what is looked at; the decision itself is always made by
- * the kernel's distances.
+ * Which center is nearest is what the exact kernel says, to the bit.  The
+ * screen (screen.c) says the same of all rows but those it calls unsure, and
+ * bounds (bounds.c) of rows that need not be looked at.
  */
 #include <math.h>
 #include <string.h>
@@ -22,163 +17,76 @@
 
 #define GROUP_TILES		(KM_GROUP_ROWS / KM_LANES)
 
-/*
- * Safety of slack against rounding, as a share of the distances it comes
- * from.  Distances are sums of up to 1,600 rounded squares (error below
- * 1e-12), slack is kept as float (6e-8), movements are sums of doubles.
- */
-#define SLACK_MARGIN	1e-6
-
-/* float's useful range: beyond it slack is cut, below it there is none */
-#define SLACK_MAX		1e37
-#define SLACK_MIN		1e-30
-
-/* what stands beside each row: its segment and its slack */
-#define BESIDE_ROW		(sizeof(uint16_t) + sizeof(float))
-#define BESIDE_GROUP	sizeof(float)
+/* one group in so many is asked whether bounds would pay */
+#define TRY_EVERY		16
 
 /*
- * Input of KM_STEP_ASSIGN, before k x width centers and k drifts.
+ * Positions are integers below 2^50: that many of them can be summed in 64
+ * bits, with one more bit to spare.
  */
-typedef struct AssignInput
-{
-	int32_t		k;
-	int32_t		is_assigned;	/* what is beside the rows is valid: the state
-								 * is the change of the sums */
-	int32_t		is_bounded;		/* rows that cannot change are left out */
-	int32_t		unused;
-	double		group_drift;
-} AssignInput;
-
-typedef struct AssignState
-{
-	KmNearest	nearest;
-	int			max_k;			/* there is room for */
-	double		margin;			/* error of distances from categories */
-	AssignInput input;
-	const double *drift;
-	KmPacked	packed;
-	KmSums		rows;			/* added, less those taken away */
-	int64_t		moved;
-	int64_t		measured;		/* rows, by the kernel */
-} AssignState;
+#define RECENT_MAX		4096
 
 /* ---- sums ---- */
 
-KmStatus
-km_sums_create(const KmHost *host, int k, int width, KmSums *sums)
-{
-	sums->sums = km_alloc_zero(host, (size_t) k * width, sizeof(KmWide));
-	sums->weight = km_alloc_zero(host, k, sizeof(KmWide));
-	sums->size = km_alloc_zero(host, k, sizeof(int64_t));
-	if (sums->sums != NULL && sums->weight != NULL && sums->size != NULL)
-		return KM_OK;
-	km_sums_free(host, sums);
-	return KM_NO_MEMORY;
-}
-
-void
-km_sums_free(const KmHost *host, KmSums *sums)
-{
-	km_free(host, sums->sums);
-	km_free(host, sums->weight);
-	km_free(host, sums->size);
-	memset(sums, 0, sizeof(*sums));
-}
-
-void
-km_sums_clear(KmSums *sums, int k, int width)
-{
-	memset(sums->sums, 0, sizeof(KmWide) * k * width);
-	memset(sums->weight, 0, sizeof(KmWide) * k);
-	memset(sums->size, 0, sizeof(int64_t) * k);
-}
-
-bool
-km_sums_add(KmSums *into, const KmSums *from, int k, int width)
-{
-	KmWide		any = 0;
-
-	for (size_t i = 0; i < (size_t) k * width; i++)
-	{
-		any |= from->sums[i];
-		into->sums[i] += from->sums[i];
-	}
-	for (int c = 0; c < k; c++)
-	{
-		any |= from->weight[c] | from->size[c];
-		into->weight[c] += from->weight[c];
-		into->size[c] += from->size[c];
-	}
-	return any != 0;
-}
-
-bool
-km_sums_differ(const KmSums *a, const KmSums *b, int k, int width)
-{
-	return memcmp(a->sums, b->sums, sizeof(KmWide) * k * width) != 0 ||
-		memcmp(a->weight, b->weight, sizeof(KmWide) * k) != 0 ||
-		memcmp(a->size, b->size, sizeof(int64_t) * k) != 0;
-}
-
-static size_t
-sums_size(int k, int width)
-{
-	return (size_t) k * ((size_t) width * sizeof(KmWide) + sizeof(KmWide) +
-						 sizeof(int64_t));
-}
-
+/* What has been summed in 64 bits goes to where there is more room. */
 static void
-write_sums(const KmSums *sums, int k, int width, unsigned char *bytes)
+add_recent(const KmJob *job)
 {
-	size_t		cells = (size_t) k * width * sizeof(KmWide);
+	const KmSpace *space = job->space;
+	KmAssignState *state = job->state;
 
-	memcpy(bytes, sums->sums, cells);
-	memcpy(bytes + cells, sums->weight, k * sizeof(KmWide));
-	memcpy(bytes + cells + k * sizeof(KmWide), sums->size,
-		   k * sizeof(int64_t));
-}
-
-static void
-merge_sums(KmSums *sums, int k, int width, const unsigned char *bytes)
-{
-	for (size_t i = 0; i < (size_t) k * width; i++, bytes += sizeof(KmWide))
+	for (int c = 0; c < state->input.k; c++)
 	{
-		KmWide		x;
+		int64_t    *recent = state->recent + (size_t) c * space->nnum;
+		KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
 
-		memcpy(&x, bytes, sizeof(x));
-		sums->sums[i] = (KmWide) ((KmUWide) sums->sums[i] + (KmUWide) x);
+		for (int s = 0; s < space->nnum; s++)
+		{
+			sums[s] += recent[s];
+			recent[s] = 0;
+		}
 	}
-	for (int c = 0; c < k; c++, bytes += sizeof(KmWide))
-	{
-		KmWide		x;
-
-		memcpy(&x, bytes, sizeof(x));
-		sums->weight[c] = (KmWide) ((KmUWide) sums->weight[c] + (KmUWide) x);
-	}
-	for (int c = 0; c < k; c++, bytes += sizeof(int64_t))
-	{
-		int64_t		x;
-
-		memcpy(&x, bytes, sizeof(x));
-		sums->size[c] = (int64_t) ((uint64_t) sums->size[c] + (uint64_t) x);
-	}
+	state->nrecent = 0;
 }
 
 static inline void
-change_sums(const KmJob *job, const double *lane, int c, int64_t weight,
-			int rows)
+move_number(const KmJob *job, const double *lane, int from, int to)
 {
 	const KmSpace *space = job->space;
-	AssignState *state = job->state;
-	KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
+	KmAssignState *state = job->state;
+	int64_t    *plus = state->recent + (size_t) to * space->nnum;
 
-	if (weight == 1)
+	if (from < 0)
 	{
 		for (int s = 0; s < space->nnum; s++)
-			sums[s] += (int64_t) (lane[s * KM_LANES] * space->scale[s]);
+			plus[s] += (int64_t) (lane[s * KM_LANES] * space->scale[s]);
 	}
 	else
+	{
+		int64_t    *minus = state->recent + (size_t) from * space->nnum;
+
+		for (int s = 0; s < space->nnum; s++)
+		{
+			int64_t		x = (int64_t) (lane[s * KM_LANES] * space->scale[s]);
+
+			plus[s] += x;
+			minus[s] -= x;
+		}
+	}
+	if (++state->nrecent == RECENT_MAX)
+		add_recent(job);
+}
+
+/* the parts that are not in move_number() */
+static void
+add_row(const KmJob *job, const double *lane, int c, int64_t weight,
+		int rows)
+{
+	const KmSpace *space = job->space;
+	KmAssignState *state = job->state;
+	KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
+
+	if (weight != 1 && weight != -1)
 	{
 		for (int s = 0; s < space->nnum; s++)
 			sums[s] += (KmWide) (int64_t) (lane[s * KM_LANES] *
@@ -191,208 +99,237 @@ change_sums(const KmJob *job, const double *lane, int c, int64_t weight,
 	state->rows.size[c] += rows;
 }
 
-/* ---- what stands beside a block ---- */
-
-static inline float *
-block_slack(const KmBlock *block)
+void
+km_move_row(const KmJob *job, const double *lane, int from, int to)
 {
-	return (float *) (block->beside + km_block_groups(block) *
-					  KM_GROUP_ROWS * sizeof(uint16_t));
+	KmAssignState *state = job->state;
+	int64_t		weight = km_row_weight(job->table, lane);
+
+	if (weight == 1)
+		move_number(job, lane, from, to);
+	if (from >= 0)
+		add_row(job, lane, from, -weight, -1);
+	add_row(job, lane, to, weight, 1);
+	state->counts.moved++;
 }
 
-static inline float *
-block_group_slack(const KmBlock *block)
+/* ---- groups of rows ---- */
+
+/* A group of the block's rows, as it is worked on. */
+typedef struct Group
 {
-	return block_slack(block) + km_block_groups(block) * KM_GROUP_ROWS;
+	KmBlock    *block;
+	int			tile;			/* the first of */
+	int			ntiles;
+	int			nrows;
+	uint16_t   *own;			/* NULL: nothing is kept of its rows */
+} Group;
+
+static inline const double *
+group_lane(const KmJob *job, const Group *group, int row)
+{
+	return km_tile(job->table, group->block, group->tile + row / KM_LANES) +
+		row % KM_LANES;
 }
 
-/* ---- rows that stay, rows that move ---- */
-
-/*
- * Slack as it is stored, from the gap to the second-nearest center, for the
- * movement summed so far of its segment.
- */
-static inline float
-stored_slack(const AssignState *state, double gap, int own)
+/* All rows of the group belong where id says. */
+static void
+settle_group(const KmJob *job, Group *group, const int32_t *id,
+			 uint64_t other)
 {
-	double		slack = gap - state->margin + state->drift[own];
+	const KmAssignState *state = job->state;
+	uint16_t   *own = group->own;
+	bool		assigned = own != NULL && state->input.is_assigned != 0;
 
-	slack -= SLACK_MARGIN * fabs(slack);
-	/* k = 1: the gap is NaN, and there is nothing to move to */
-	if (!(slack < SLACK_MAX))
-		return (float) SLACK_MAX;
-	return slack < SLACK_MIN ? -1 : (float) slack;
-}
-
-/* Take the kernel's word for one tile: move rows, renew slack. */
-static inline void
-settle_tile(const KmJob *job, const double *tile, int nrows, uint16_t *own,
-			float *slack, const int64_t *id, const double *d1,
-			const double *d2)
-{
-	AssignState *state = job->state;
-	bool		assigned = state->input.is_assigned != 0;
-	double		gap[KM_LANES];
-
-	km_gaps(d1, d2, KM_LANES, SLACK_MARGIN, gap);
-	for (int l = 0; l < nrows; l++)
+	if (!assigned)
 	{
-		int			c = (int) id[l];
-
-		if (!assigned || own[l] != c)
+		for (int i = 0; i < group->nrows; i++)
 		{
-			int64_t		weight = km_row_weight(job->table, tile + l);
-
-			if (assigned)
-				change_sums(job, tile + l, own[l], -weight, -1);
-			change_sums(job, tile + l, c, weight, 1);
-			own[l] = (uint16_t) c;
-			state->moved++;
+			km_move_row(job, group_lane(job, group, i), -1, id[i]);
+			if (own != NULL)
+				own[i] = (uint16_t) id[i];
 		}
-		slack[l] = stored_slack(state, gap[l], c);
+		return;
+	}
+	for (; other != 0; other &= other - 1)
+	{
+		int			i = __builtin_ctzll(other);
+
+		if (own[i] == id[i])
+			continue;
+		km_move_row(job, group_lane(job, group, i), own[i], id[i]);
+		own[i] = (uint16_t) id[i];
 	}
 }
 
-/* What the whole group can stand, in terms of group_drift. */
-static float
-least_slack(const AssignState *state, const uint16_t *own,
-			const float *slack, int nrows)
+static inline uint64_t
+group_mask(const Group *group)
 {
-	double		least = INFINITY;
-
-	for (int i = 0; i < nrows; i++)
-	{
-		double		left = slack[i] - state->drift[own[i]];
-
-		least = left < least ? left : least;
-	}
-	least += state->input.group_drift;
-	least -= SLACK_MARGIN * fabs(least);
-	if (least < SLACK_MIN)
-		return -1;
-	return (float) (least < SLACK_MAX ? least : SLACK_MAX);
+	return ~UINT64_C(0) >> (KM_GROUP_ROWS - group->nrows);
 }
 
 static inline bool
-tile_may_change(const AssignState *state, const uint16_t *own,
-				const float *slack, int nrows)
+is_exact(const KmAssignState *state)
 {
-	bool		any = false;
-
-	for (int l = 0; l < nrows; l++)
-		any |= slack[l] <= state->drift[own[l]];
-	return any;
+	return state->mode == KM_ASSIGN_EXACT || !state->screen.usable;
 }
 
 static void
-assign_group(const KmJob *job, const KmBlock *block, int tile, int ntiles)
+measure_exactly(const KmJob *job, Group *group)
 {
-	const KmTable *table = job->table;
-	AssignState *state = job->state;
-	bool		bounded = state->input.is_bounded != 0;
-	uint16_t   *own = km_block_own(block) + tile * KM_LANES;
-	float	   *slack = block_slack(block) + tile * KM_LANES;
-	int64_t		id[KM_GROUP_ROWS];
-	double		d1[KM_GROUP_ROWS];
-	double		d2[KM_GROUP_ROWS];
+	KmAssignState *state = job->state;
+	int32_t		id[KM_GROUP_ROWS];
 
-	if (!bounded)
+	km_settle_unsure(job, group->block, group->tile, group_mask(group), id);
+	settle_group(job, group, id, group_mask(group));
+	if (group->own != NULL && state->mode >= KM_ASSIGN_KEEP)
+		km_forget_bounds(group->block, group->tile * KM_LANES, group->nrows);
+	state->counts.measured += group->nrows;
+}
+
+static void
+screen_group(const KmJob *job, Group *group, bool keep, bool try)
+{
+	static const uint16_t none[KM_GROUP_ROWS];
+	KmAssignState *state = job->state;
+	const KmScreening *screening = state->screening;
+	const uint16_t *own = group->own != NULL ? group->own : none;
+	KmScreened	screened;
+	uint64_t	unsure;
+
+	screening->load(&state->screen,
+					km_tile(job->table, group->block, group->tile),
+					group->ntiles, job->table->nslots);
+	if (keep || try)
+		screening->three(&state->screen, own, &screened);
+	else
+		screening->two(&state->screen, own, &screened);
+	unsure = screened.unsure & group_mask(group);
+	if (unsure != 0)
+		km_settle_unsure(job, group->block, group->tile, unsure, screened.id);
+	settle_group(job, group, screened.id,
+				 (screened.other | unsure) & group_mask(group));
+	state->counts.measured += group->nrows;
+	if (keep)
+		km_keep_bounds(job, group->block, group->tile * KM_LANES,
+					   group->nrows, &screened);
+	if (try)
+	{
+		state->counts.tried += group->nrows;
+		state->counts.unsettled += km_count_unsettled(job, &screened,
+													  group->nrows);
+	}
+}
+
+void
+km_settle_unsure(const KmJob *job, const KmBlock *block, int tile,
+				 uint64_t rows, int32_t *id)
+{
+	const KmAssignState *state = job->state;
+
+	for (int t = 0; t < GROUP_TILES; t++)
+	{
+		unsigned	lanes = (unsigned) (rows >> (t * KM_LANES)) & 0xff;
+		int64_t		exact[KM_LANES];
+		double		d1[KM_LANES];
+		double		d2[KM_LANES];
+
+		if (lanes == 0)
+			continue;
 		state->nearest(job->space, &state->packed,
-					   km_tile(table, block, tile), ntiles, table->nslots,
-					   id, d1, d2);
-	for (int t = 0; t < ntiles; t++)
-	{
-		const double *data = km_tile(table, block, tile + t);
-		int			nrows = km_tile_rows(block, tile + t);
-		int			l = t * KM_LANES;
-
-		if (bounded)
+					   km_tile(job->table, block, tile + t), 1,
+					   job->table->nslots, exact, d1, d2);
+		for (int l = 0; l < KM_LANES; l++)
 		{
-			if (!tile_may_change(state, own + l, slack + l, nrows))
-				continue;
-			state->nearest(job->space, &state->packed, data, 1,
-						   table->nslots, id + l, d1 + l, d2 + l);
+			if (lanes >> l & 1)
+				id[t * KM_LANES + l] = (int32_t) exact[l];
 		}
-		state->measured += nrows;
-		settle_tile(job, data, nrows, own + l, slack + l, id + l, d1 + l,
-					d2 + l);
 	}
 }
 
-/* rows that nothing is kept of: all of them are added */
+/* ---- blocks ---- */
+
 static void
-add_group(const KmJob *job, const KmBlock *block, int tile, int ntiles)
+assign_group(const KmJob *job, Group *group, bool try)
 {
-	const KmTable *table = job->table;
-	AssignState *state = job->state;
-	int64_t		id[KM_GROUP_ROWS];
-	double		d1[KM_GROUP_ROWS];
-	double		d2[KM_GROUP_ROWS];
+	KmAssignState *state = job->state;
 
-	state->nearest(job->space, &state->packed, km_tile(table, block, tile),
-				   ntiles, table->nslots, id, d1, d2);
-	for (int t = 0; t < ntiles; t++)
-	{
-		const double *data = km_tile(table, block, tile + t);
-		int			nrows = km_tile_rows(block, tile + t);
+	if (is_exact(state))
+		measure_exactly(job, group);
+	else
+		screen_group(job, group, group->own != NULL &&
+					 state->mode == KM_ASSIGN_KEEP,
+					 try && state->mode == KM_ASSIGN_DENSE);
+}
 
-		state->measured += nrows;
-		for (int l = 0; l < nrows; l++)
-			change_sums(job, data + l, (int) id[t * KM_LANES + l],
-						km_row_weight(table, data + l), 1);
-	}
+static float
+least_span(const KmBlock *block)
+{
+	const float *span = km_block_beside(block).span;
+	int			n = (block->nrows + KM_SPAN_ROWS - 1) / KM_SPAN_ROWS;
+	float		least = INFINITY;
+
+	for (int i = 0; i < n; i++)
+		least = span[i] < least ? span[i] : least;
+	return least;
+}
+
+static inline bool
+is_bounded(const KmAssignState *state, const KmBlock *block)
+{
+	return state->mode == KM_ASSIGN_BOUNDED && !is_exact(state) &&
+		block->beside != NULL;
 }
 
 static bool
 skip_block(const KmJob *job, const KmBlock *block)
 {
-	const AssignState *state = job->state;
+	const KmAssignState *state = job->state;
 
-	return state->input.is_bounded != 0 && block->beside != NULL &&
-		block->least > state->input.group_drift;
+	return is_bounded(state, block) && block->least > state->all_drift;
+}
+
+static KmStatus
+measure_block(const KmJob *job, KmBlock *block)
+{
+	const KmAssignState *state = job->state;
+	int			ntiles = km_block_tiles(block);
+	double		row_work = (double) state->input.k *
+		(job->table->nfeatures + 2);
+
+	/* screening is four times as fast */
+	if (!is_exact(state))
+		row_work /= 4;
+	for (int tile = 0; tile < ntiles; tile += GROUP_TILES)
+	{
+		int			row = tile * KM_LANES;
+		Group		group = {.block = block, .tile = tile};
+
+		group.ntiles = ntiles - tile < GROUP_TILES ? ntiles - tile :
+			GROUP_TILES;
+		group.nrows = block->nrows - row < KM_GROUP_ROWS ?
+			block->nrows - row : KM_GROUP_ROWS;
+		if (block->beside != NULL)
+			group.own = km_block_own(block) + row;
+		assign_group(job, &group, tile / GROUP_TILES % TRY_EVERY == 0);
+		if (!km_poll(job->poll, group.nrows * row_work))
+			return KM_CANCELLED;
+	}
+	return KM_OK;
 }
 
 static KmStatus
 assign_block(KmJob *job, KmBlock *block)
 {
-	const AssignState *state = job->state;
-	bool		bounded = state->input.is_bounded != 0;
-	double		row_work = (double) state->input.k *
-		(job->table->nfeatures + 2);
-	int			ntiles = km_block_tiles(block);
-	float		least = INFINITY;
+	const KmAssignState *state = job->state;
 
-	for (int tile = 0; tile < ntiles; tile += GROUP_TILES)
-	{
-		int			here = ntiles - tile < GROUP_TILES ? ntiles - tile
-			: GROUP_TILES;
-		int			first = tile * KM_LANES;
-		int			nrows = block->nrows - first < KM_GROUP_ROWS ?
-			block->nrows - first : KM_GROUP_ROWS;
-		float	   *group;
-
-		if (block->beside == NULL)
-		{
-			add_group(job, block, tile, here);
-			if (!km_poll(job->poll, nrows * row_work))
-				return KM_CANCELLED;
-			continue;
-		}
-		group = block_group_slack(block) + tile / GROUP_TILES;
-		if (!bounded || *group <= state->input.group_drift)
-		{
-			assign_group(job, block, tile, here);
-			*group = least_slack(state, km_block_own(block) + first,
-								 block_slack(block) + first, nrows);
-			if (!km_poll(job->poll, nrows * row_work))
-				return KM_CANCELLED;
-		}
-		/* a skipped group is work too: memory is read */
-		else if (!km_poll(job->poll, 4))
-			return KM_CANCELLED;
-		least = *group < least ? *group : least;
-	}
-	block->least = least;
+	if (is_bounded(state, block))
+		KM_TRY(km_check_block(job, block));
+	else
+		KM_TRY(measure_block(job, block));
+	if (block->beside != NULL && state->mode >= KM_ASSIGN_KEEP)
+		block->least = least_span(block);
+	add_recent(job);
 	return KM_OK;
 }
 
@@ -401,102 +338,177 @@ assign_block(KmJob *job, KmBlock *block)
 static size_t
 input_size(int k, int width)
 {
-	return sizeof(AssignInput) + sizeof(double) * ((size_t) k * width + k);
+	return sizeof(KmAssignInput) +
+		sizeof(double) * (size_t) k * ((size_t) width + KM_ASSIGN_WAYS);
+}
+
+/* In units of scale, and no less than they are. */
+static void
+load_ways(KmAssignState *state, const double *ways)
+{
+	float	   *const to[KM_ASSIGN_WAYS] = {
+		state->way, state->drift, state->last_way, state->last_drift
+	};
+	double		up = state->screen.scale * (1 + 0x1p-20);
+	int			k = state->input.k;
+
+	for (int i = 0; i < KM_ASSIGN_WAYS; i++)
+	{
+		for (int c = 0; c < k; c++)
+			to[i][c] = (float) (ways[(size_t) i * k + c] * up);
+		/* what is beyond k never moves */
+		for (int c = k; c < state->screen.padded; c++)
+			to[i][c] = 0;
+	}
+	state->all_drift = (float) (state->input.all_drift * up);
 }
 
 /* Take the job's input; there is room for as many segments. */
-static KmStatus
+static void
 load_input(KmJob *job)
 {
-	AssignState *state = job->state;
+	KmAssignState *state = job->state;
 	const double *centers = (const double *)
-		((const unsigned char *) job->input + sizeof(AssignInput));
+		((const unsigned char *) job->input + sizeof(KmAssignInput));
+	float	   *x = state->waiting.screen.x;
+	int32_t    *codes = state->waiting.screen.codes;
 
-	memcpy(&state->input, job->input, sizeof(AssignInput));
-	state->drift = centers + (size_t) state->input.k * job->space->width;
+	memcpy(&state->input, job->input, sizeof(KmAssignInput));
+	state->mode = (KmAssignMode) state->input.mode;
 	km_packed_set(job->space, &state->packed, centers, state->input.k);
+	if (state->mode != KM_ASSIGN_EXACT)
+		km_screen_set(job->space, &state->packed, &state->screen);
+	state->waiting.n = 0;
+	state->waiting.screen = state->screen;
+	state->waiting.screen.x = x;
+	state->waiting.screen.codes = codes;
+	load_ways(state, centers + (size_t) state->input.k * job->space->width);
 	km_sums_clear(&state->rows, state->input.k, job->space->width);
-	state->moved = 0;
-	state->measured = 0;
+	memset(&state->counts, 0, sizeof(state->counts));
+}
+
+static KmStatus
+make_waiting(const KmJob *job, KmWaiting *waiting)
+{
+	const KmSpace *space = job->space;
+	float	   *x = km_alloc_zero(job->host, (size_t) (space->nnum + space->ncat + 1) *
+								  KM_SCREEN_ROWS, sizeof(float));
+
+	waiting->own = km_alloc_zero(job->host, KM_SCREEN_ROWS, sizeof(uint16_t));
+	waiting->screen.x = x;
+	if (x == NULL || waiting->own == NULL)
+		return KM_NO_MEMORY;
+	waiting->screen.codes = (int32_t *) x +
+		(size_t) space->nnum * KM_SCREEN_ROWS;
+	waiting->rows = waiting->screen.codes +
+		(size_t) space->ncat * KM_SCREEN_ROWS;
 	return KM_OK;
 }
 
 static KmStatus
 make_state(KmJob *job, int max_k)
 {
-	AssignState *state = km_alloc_zero(job->host, 1, sizeof(AssignState));
+	KmAssignState *state = km_alloc_zero(job->host, 1, sizeof(KmAssignState));
+	/* vectors of these are looked up in as a whole */
+	size_t		ways = (size_t) max_k + KM_LOOK_UP;
+	double		margin = 0;
 
 	if (state == NULL)
 		return KM_NO_MEMORY;
 	job->state = state;
+	state->screening = km_screening(job->simd);
 	state->nearest = km_nearest_kernel(job->simd);
 	state->max_k = max_k;
-	for (int f = 0; f < job->space->ncat; f++)
-		state->margin += 1e-7 * job->space->factor[f];
+	state->recent = km_alloc_zero(job->host,
+								  (size_t) max_k * job->space->nnum + 1,
+								  sizeof(int64_t));
+	state->way = km_alloc_zero(job->host, KM_ASSIGN_WAYS * ways,
+							   sizeof(float));
+	if (state->recent == NULL || state->way == NULL)
+		return KM_NO_MEMORY;
+	state->drift = state->way + ways;
+	state->last_way = state->drift + ways;
+	state->last_drift = state->last_way + ways;
+	KM_TRY(make_waiting(job, &state->waiting));
 	KM_TRY(km_sums_create(job->host, max_k, job->space->width, &state->rows));
-	return km_packed_create(job->space, max_k, &state->packed);
+	KM_TRY(km_packed_create(job->space, max_k, &state->packed));
+	KM_TRY(km_screen_create(job->space, max_k, &state->screen));
+	for (int f = 0; f < job->space->ncat; f++)
+		margin += 1e-7 * job->space->factor[f];
+	state->margin = (float) (margin * state->screen.scale);
+	return KM_OK;
 }
 
 static KmStatus
 open_assign(KmJob *job)
 {
-	int32_t		k;
+	KmAssignInput input;
 
 	job->state = NULL;
-	if (job->input_size < sizeof(AssignInput))
+	if (job->input_size < sizeof(input))
 		return KM_BAD_FORMAT;
-	memcpy(&k, job->input, sizeof(k));
-	if (k < 1 || k > KM_MAX_K ||
-		job->input_size != input_size(k, job->space->width))
+	memcpy(&input, job->input, sizeof(input));
+	if (input.k < 1 || input.k > KM_MAX_K ||
+		input.mode < KM_ASSIGN_EXACT || input.mode > KM_ASSIGN_BOUNDED ||
+		job->input_size != input_size(input.k, job->space->width))
 		return KM_BAD_FORMAT;
-	KM_TRY(make_state(job, k));
-	return load_input(job);
+	KM_TRY(make_state(job, input.k));
+	load_input(job);
+	return KM_OK;
 }
 
 static size_t
 size_assign(const KmJob *job)
 {
-	const AssignState *state = job->state;
+	const KmAssignState *state = job->state;
 
-	return 2 * sizeof(int64_t) + sums_size(state->input.k, job->space->width);
+	return sizeof(KmAssignCounts) + km_sums_size(state->input.k,
+												 job->space->width);
 }
 
 static void
 write_assign(const KmJob *job, unsigned char *bytes)
 {
-	const AssignState *state = job->state;
+	const KmAssignState *state = job->state;
 
-	memcpy(bytes, &state->moved, sizeof(int64_t));
-	memcpy(bytes + sizeof(int64_t), &state->measured, sizeof(int64_t));
-	write_sums(&state->rows, state->input.k, job->space->width,
-			   bytes + 2 * sizeof(int64_t));
+	memcpy(bytes, &state->counts, sizeof(KmAssignCounts));
+	km_sums_write(&state->rows, state->input.k, job->space->width,
+				  bytes + sizeof(KmAssignCounts));
 }
 
 static KmStatus
 merge_assign(KmJob *job, const unsigned char *bytes, size_t size)
 {
-	AssignState *state = job->state;
-	uint64_t	counts[2];
+	KmAssignState *state = job->state;
+	uint64_t	theirs[sizeof(KmAssignCounts) / sizeof(int64_t)];
+	uint64_t	ours[sizeof(KmAssignCounts) / sizeof(int64_t)];
 
 	if (size != size_assign(job))
 		return KM_BAD_FORMAT;
-	memcpy(counts, bytes, sizeof(counts));
-	state->moved = (int64_t) ((uint64_t) state->moved + counts[0]);
-	state->measured = (int64_t) ((uint64_t) state->measured + counts[1]);
-	merge_sums(&state->rows, state->input.k, job->space->width,
-			   bytes + sizeof(counts));
+	memcpy(theirs, bytes, sizeof(theirs));
+	memcpy(ours, &state->counts, sizeof(ours));
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		ours[i] += theirs[i];
+	memcpy(&state->counts, ours, sizeof(ours));
+	km_sums_merge(&state->rows, state->input.k, job->space->width,
+				  bytes + sizeof(KmAssignCounts));
 	return KM_OK;
 }
 
 static void
 close_assign(KmJob *job)
 {
-	AssignState *state = job->state;
+	KmAssignState *state = job->state;
 
 	if (state == NULL)
 		return;
+	km_free(job->host, state->waiting.screen.x);
+	km_free(job->host, state->waiting.own);
+	km_free(job->host, state->recent);
+	km_free(job->host, state->way);
 	km_sums_free(job->host, &state->rows);
 	km_packed_free(job->space, &state->packed);
+	km_screen_free(job->space, &state->screen);
 	km_free(job->host, state);
 	job->state = NULL;
 }
@@ -520,7 +532,20 @@ struct KmAssigning
 {
 	KmJob		job;
 	unsigned char *input;
+	bool		has_single;
 };
+
+/* Would rows in single precision beside them go beyond the limit? */
+static bool
+has_room(const KmTable *table, const KmSpace *space)
+{
+	size_t		row = KM_BESIDE_ROW + KM_BESIDE_GROUP / KM_GROUP_ROWS +
+		sizeof(float) * (space->nnum + 1);
+
+	return space->ncat == 0 &&
+		(table->limit == 0 ||
+		 table->bytes + row * (size_t) table->nrows < table->limit);
+}
 
 KmStatus
 km_assigning_create(KmLloyd *lloyd)
@@ -545,7 +570,10 @@ km_assigning_create(KmLloyd *lloyd)
 	KM_TRY(make_state(&assigning->job, lloyd->max_k));
 	if (lloyd->source->remote != NULL)
 		return KM_OK;
-	return km_table_beside(lloyd->source->table, BESIDE_ROW, BESIDE_GROUP);
+	assigning->has_single = has_room(lloyd->source->table, lloyd->space);
+	return km_table_beside(lloyd->source->table, KM_BESIDE_ROW,
+						   KM_BESIDE_GROUP, assigning->has_single ?
+						   sizeof(float) * lloyd->space->nnum : 0);
 }
 
 void
@@ -564,111 +592,32 @@ km_assigning_free(KmLloyd *lloyd)
 }
 
 KmStatus
-km_assigning_run(KmLloyd *lloyd, bool bounded, const KmSums **rows,
-				 int64_t *moved)
+km_assigning_run(KmLloyd *lloyd, KmAssignMode mode, const KmSums **rows,
+				 KmAssignCounts *counts)
 {
 	KmAssigning *assigning = lloyd->assigning;
-	AssignState *state = assigning->job.state;
-	size_t		cells = (size_t) lloyd->k * lloyd->space->width;
-	double	   *centers = (double *) (assigning->input + sizeof(AssignInput));
-	AssignInput input = {0};
+	KmAssignState *state = assigning->job.state;
+	size_t		k = (size_t) lloyd->k;
+	size_t		cells = k * lloyd->space->width;
+	double	   *centers = (double *) (assigning->input + sizeof(KmAssignInput));
+	KmAssignInput input = {0};
 
 	input.k = lloyd->k;
 	/* nothing is kept beside rows that are elsewhere */
 	input.is_assigned = lloyd->assigned && lloyd->source->remote == NULL;
-	input.is_bounded = bounded;
-	input.group_drift = lloyd->group_drift;
+	input.mode = mode;
+	input.has_single = assigning->has_single;
+	input.all_drift = lloyd->all_drift;
 	memcpy(assigning->input, &input, sizeof(input));
 	memcpy(centers, lloyd->centers, sizeof(double) * cells);
-	memcpy(centers + cells, lloyd->drift, sizeof(double) * lloyd->k);
+	memcpy(centers + cells, lloyd->way, sizeof(double) * k);
+	memcpy(centers + cells + k, lloyd->drift, sizeof(double) * k);
+	memcpy(centers + cells + 2 * k, lloyd->last_way, sizeof(double) * k);
+	memcpy(centers + cells + 3 * k, lloyd->last_drift, sizeof(double) * k);
 	assigning->job.input_size = input_size(lloyd->k, lloyd->space->width);
-	KM_TRY(load_input(&assigning->job));
+	load_input(&assigning->job);
 	KM_TRY(km_pass_on(lloyd->source, &assigning->job));
 	*rows = &state->rows;
-	*moved = state->moved;
-	lloyd->measured = state->measured;
+	*counts = state->counts;
 	return KM_OK;
-}
-
-/* ---- new numbers ---- */
-
-/* input: the new number of each segment */
-static KmStatus
-open_renumber(KmJob *job)
-{
-	job->state = NULL;
-	return job->input_size % sizeof(int32_t) == 0 ? KM_OK : KM_BAD_FORMAT;
-}
-
-static KmStatus
-renumber_block(KmJob *job, KmBlock *block)
-{
-	const int32_t *order = job->input;
-	size_t		k = job->input_size / sizeof(int32_t);
-	uint16_t   *own = km_block_own(block);
-
-	for (int i = 0; i < block->nrows; i++)
-	{
-		if (own[i] < k)
-			own[i] = (uint16_t) order[own[i]];
-	}
-	return km_poll(job->poll, block->nrows) ? KM_OK : KM_CANCELLED;
-}
-
-static size_t
-size_renumber(const KmJob *job)
-{
-	(void) job;
-	return 0;
-}
-
-static void
-write_renumber(const KmJob *job, unsigned char *bytes)
-{
-	(void) job;
-	(void) bytes;
-}
-
-static KmStatus
-merge_renumber(KmJob *job, const unsigned char *bytes, size_t size)
-{
-	(void) job;
-	(void) bytes;
-	return size == 0 ? KM_OK : KM_BAD_FORMAT;
-}
-
-static void
-close_renumber(KmJob *job)
-{
-	(void) job;
-}
-
-const KmStep km_step_renumber = {
-	.id = KM_STEP_RENUMBER,
-	.name = "renumber",
-	.changes_beside = true,
-	.open = open_renumber,
-	.add = renumber_block,
-	.size = size_renumber,
-	.write = write_renumber,
-	.merge = merge_renumber,
-	.close = close_renumber
-};
-
-KmStatus
-km_renumber_rows(KmLloyd *lloyd, const int *order)
-{
-	KmJob		job = {0};
-
-	/* nothing is kept beside rows that are elsewhere */
-	if (lloyd->source->remote != NULL)
-		return KM_OK;
-	job.step = &km_step_renumber;
-	job.host = lloyd->space->host;
-	job.poll = lloyd->poll;
-	job.table = lloyd->source->table;
-	job.space = lloyd->space;
-	job.input = order;
-	job.input_size = sizeof(int32_t) * (size_t) lloyd->k;
-	return km_pass(lloyd->source, &job);
 }

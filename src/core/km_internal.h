@@ -139,7 +139,9 @@ typedef struct KmBlock
 	int64_t		first;			/* number of its first row */
 	int			nrows;
 	int			capacity;		/* multiple of KM_LANES */
-	unsigned char *beside;		/* what passes keep of its rows; NULL: none */
+	unsigned char *beside;		/* what passes keep of its rows, on a cache
+								 * line's boundary; NULL: none */
+	void	   *beside_memory;	/* what was allocated for it */
 	float		least;			/* that they keep of the whole block */
 	/* when it is not in memory (store.c) */
 	int64_t		at;				/* where its data are */
@@ -229,11 +231,12 @@ km_row_weight(const KmTable *table, const double *lane)
 /*
  * Memory beside each block, zeroed: per_row bytes for each row it has room
  * for, rounded up to groups of KM_GROUP_ROWS, and per_group for each of
- * those.  What was there before goes.
+ * those; after it, not zeroed, "loose" bytes for each such row.  What was
+ * there before goes.
  */
 #define KM_GROUP_ROWS	64
 extern KmStatus km_table_beside(KmTable *table, size_t per_row,
-								size_t per_group);
+								size_t per_group, size_t loose);
 
 static inline size_t
 km_block_groups(const KmBlock *block)
@@ -496,8 +499,14 @@ typedef struct KmLloyd
 	double	   *previous;		/* centers before the last update */
 	KmPacked	packed;
 	KmSums		rows;			/* of each segment, as last assigned */
-	double	   *drift;			/* per segment, summed over passes */
-	double		group_drift;
+	double	   *way;			/* of each center since bounds were set, */
+	double	   *drift;			/* the same with the fastest other's, */
+	double	   *last_way;		/* and both of the last update alone */
+	double	   *last_drift;
+	double		all_drift;		/* the most that any two have moved */
+	bool		keeps_bounds;	/* beside the rows */
+	bool		updated;		/* since the centers were given */
+	bool		may_keep;		/* few rows may change: bounds would pay */
 	struct KmAssigning *assigning;	/* the pass, kept open (assign.c) */
 	bool		assigned;		/* what is beside the rows, and the sums, are
 								 * valid */
@@ -505,7 +514,11 @@ typedef struct KmLloyd
 	bool		has_empty;		/* a segment has no row */
 	int64_t		measured;		/* rows, by the last pass: bounds spared the
 								 * others */
+	int			mode;			/* of the last pass (assign.h) */
 	double		evaluations;	/* distances computed, nominally */
+	/* for tests */
+	bool		exact;			/* all rows by the exact kernel */
+	bool		eager;			/* bounds from the second pass on */
 } KmLloyd;
 
 /*

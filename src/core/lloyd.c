@@ -7,8 +7,40 @@
  */
 #include <math.h>
 #include <string.h>
+#ifdef KM_TRACE
+#include <stdio.h>
+#endif
 
 #include "assign.h"
+
+/* arrays of a double per segment that tell how far centers have moved */
+#define WAYS			KM_ASSIGN_WAYS
+
+/*
+ * Bounds pay when no more than this share of the rows may change: looking at
+ * a row by itself costs more than two times what it costs among all.
+ */
+#define KEEP_BELOW		0.38
+
+/* and no longer when so many had to be looked at */
+#define DROP_ABOVE		0.6
+
+/* the others, after "way" */
+static void
+set_ways(KmLloyd *lloyd)
+{
+	lloyd->drift = lloyd->way + lloyd->max_k;
+	lloyd->last_way = lloyd->drift + lloyd->max_k;
+	lloyd->last_drift = lloyd->last_way + lloyd->max_k;
+}
+
+static void
+clear_drift(KmLloyd *lloyd)
+{
+	memset(lloyd->way, 0, sizeof(double) * lloyd->k);
+	memset(lloyd->drift, 0, sizeof(double) * lloyd->k);
+	lloyd->all_drift = 0;
+}
 
 KmStatus
 km_lloyd_create(KmSource *source, const KmSpace *space, KmPoll *poll,
@@ -27,10 +59,11 @@ km_lloyd_create(KmSource *source, const KmSpace *space, KmPoll *poll,
 	lloyd->squares = squares;
 	lloyd->centers = km_alloc_zero(host, cells, sizeof(double));
 	lloyd->previous = km_alloc_zero(host, cells, sizeof(double));
-	lloyd->drift = km_alloc(host, max_k, sizeof(double));
+	lloyd->way = km_alloc_zero(host, WAYS * (size_t) max_k, sizeof(double));
 	status = lloyd->centers == NULL || lloyd->previous == NULL ||
-		lloyd->drift == NULL ? KM_NO_MEMORY :
+		lloyd->way == NULL ? KM_NO_MEMORY :
 		km_sums_create(host, max_k, space->width, &lloyd->rows);
+	set_ways(lloyd);
 	if (status == KM_OK)
 		status = km_packed_create(space, max_k, &lloyd->packed);
 	if (status == KM_OK)
@@ -50,7 +83,7 @@ km_lloyd_free(KmLloyd *lloyd)
 	host = lloyd->space->host;
 	km_free(host, lloyd->centers);
 	km_free(host, lloyd->previous);
-	km_free(host, lloyd->drift);
+	km_free(host, lloyd->way);
 	km_sums_free(host, &lloyd->rows);
 	km_packed_free(lloyd->space, &lloyd->packed);
 	km_assigning_free(lloyd);
@@ -73,20 +106,64 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 	if (centers != lloyd->centers)
 		memcpy(lloyd->centers, centers, sizeof(double) * cells);
 	km_packed_set(lloyd->space, &lloyd->packed, lloyd->centers, k);
-	memset(lloyd->drift, 0, sizeof(double) * k);
-	lloyd->group_drift = 0;
+	clear_drift(lloyd);
+	lloyd->keeps_bounds = false;
+	lloyd->may_keep = false;
+	lloyd->updated = false;
 }
 
 /* ---- passes ---- */
+
+/*
+ * What the next pass does.  By counts of rows alone, which are the same
+ * wherever the rows are; the result is the same whatever it does.
+ */
+static KmAssignMode
+choose_mode(const KmLloyd *lloyd, bool bounded)
+{
+	if (lloyd->exact)
+		return KM_ASSIGN_EXACT;
+	if (!bounded || !lloyd->assigned || lloyd->source->remote != NULL)
+		return KM_ASSIGN_DENSE;
+	if (lloyd->keeps_bounds)
+		return KM_ASSIGN_BOUNDED;
+	return lloyd->may_keep || lloyd->eager ? KM_ASSIGN_KEEP :
+		KM_ASSIGN_DENSE;
+}
+
+/* What has been learned for the next one. */
+static void
+note_counts(KmLloyd *lloyd, KmAssignMode mode, const KmAssignCounts *counts)
+{
+	double		nrows = (double) lloyd->source->table->nrows;
+
+	lloyd->mode = mode;
+#ifdef KM_TRACE
+	fprintf(stderr, "%d %.4f tried %.3f moved %ld\n", mode, counts->measured/nrows, counts->tried?(double)counts->unsettled/counts->tried:-1.0, counts->moved);
+#endif
+	lloyd->measured = counts->measured;
+	lloyd->keeps_bounds = mode == KM_ASSIGN_KEEP ||
+		(mode == KM_ASSIGN_BOUNDED &&
+		 (lloyd->eager || counts->measured <= DROP_ABOVE * nrows));
+	/* before the first update centers have not moved */
+	lloyd->may_keep = lloyd->updated && counts->tried > 0 &&
+		counts->unsettled <= KEEP_BELOW * counts->tried;
+}
 
 KmStatus
 km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 {
 	bool		is_remote = lloyd->source->remote != NULL;
+	KmAssignMode mode = choose_mode(lloyd, bounded);
+	KmAssignCounts counts;
 	const KmSums *found;
 
 	lloyd->evaluations += (double) lloyd->source->table->nrows * lloyd->k;
-	KM_TRY(km_assigning_run(lloyd, bounded && !is_remote, &found, moved));
+	if (mode == KM_ASSIGN_KEEP)
+		clear_drift(lloyd);
+	KM_TRY(km_assigning_run(lloyd, mode, &found, &counts));
+	note_counts(lloyd, mode, &counts);
+	*moved = counts.moved;
 	if (is_remote)
 	{
 		/* these are the sums, not what changes them */
@@ -113,16 +190,17 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 	const KmHost *host = lloyd->space->host;
 	size_t		width = (size_t) lloyd->space->width;
 	int			k = lloyd->k;
-	double	   *drift = km_alloc(host, lloyd->max_k, sizeof(double));
+	double	   *way = km_alloc_zero(host, WAYS * (size_t) lloyd->max_k,
+										sizeof(double));
 	KmSums		rows = {0};
-	KmStatus	status = drift == NULL ? KM_NO_MEMORY :
+	KmStatus	status = way == NULL ? KM_NO_MEMORY :
 		km_sums_create(host, lloyd->max_k, (int) width, &rows);
 
 	if (status == KM_OK)
 		status = km_renumber_rows(lloyd, order);
 	if (status != KM_OK)
 	{
-		km_free(host, drift);
+		km_free(host, way);
 		km_sums_free(host, &rows);
 		return status;
 	}
@@ -134,12 +212,15 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 			   sizeof(double) * width);
 		rows.weight[order[c]] = lloyd->rows.weight[c];
 		rows.size[order[c]] = lloyd->rows.size[c];
-		drift[order[c]] = lloyd->drift[c];
+		for (int i = 0; i < WAYS; i++)
+			way[(size_t) i * lloyd->max_k + order[c]] =
+				lloyd->way[(size_t) i * lloyd->max_k + c];
 	}
-	km_free(host, lloyd->drift);
+	km_free(host, lloyd->way);
 	km_sums_free(host, &lloyd->rows);
 	lloyd->rows = rows;
-	lloyd->drift = drift;
+	lloyd->way = way;
+	set_ways(lloyd);
 	memcpy(lloyd->centers, lloyd->previous, sizeof(double) * k * width);
 	km_packed_set(lloyd->space, &lloyd->packed, lloyd->centers, k);
 	return KM_OK;
@@ -228,48 +309,55 @@ compute_means(KmLloyd *lloyd)
 	}
 }
 
-/* Add this update's movements to what slack is compared with. */
+/* How far centers have moved, rounded up. */
+static void
+measure_ways(KmLloyd *lloyd)
+{
+	int			width = lloyd->space->width;
+
+	for (int c = 0; c < lloyd->k; c++)
+	{
+		const double *a = lloyd->centers + (size_t) c * width;
+		const double *b = lloyd->previous + (size_t) c * width;
+		double		square = 0;
+
+		for (int j = 0; j < width; j++)
+			square += (a[j] - b[j]) * (a[j] - b[j]);
+		lloyd->last_way[c] = sqrt(square) * (1 + 1e-9);
+	}
+}
+
+/* Add this update's movements to what bounds are compared with. */
 static void
 add_drift(KmLloyd *lloyd)
 {
-	int			width = lloyd->space->width;
 	double		first = 0;
 	double		second = 0;
 	int			fastest = -1;
-	double		most = 0;
 
-	for (int pass = 0; pass < 2; pass++)
+	measure_ways(lloyd);
+	for (int c = 0; c < lloyd->k; c++)
 	{
-		for (int c = 0; c < lloyd->k; c++)
-		{
-			const double *a = lloyd->centers + (size_t) c * width;
-			const double *b = lloyd->previous + (size_t) c * width;
-			double		square = 0;
-			double		way;
+		double		way = lloyd->last_way[c];
 
-			for (int j = 0; j < width; j++)
-				square += (a[j] - b[j]) * (a[j] - b[j]);
-			way = sqrt(square) * (1 + 1e-9);
-			if (pass == 0)
-			{
-				if (way > first)
-				{
-					second = first;
-					first = way;
-					fastest = c;
-				}
-				else if (way > second)
-					second = way;
-			}
-			else
-			{
-				way += c == fastest ? second : first;
-				lloyd->drift[c] += way;
-				most = way > most ? way : most;
-			}
+		if (way > first)
+		{
+			second = first;
+			first = way;
+			fastest = c;
 		}
+		else if (way > second)
+			second = way;
 	}
-	lloyd->group_drift += most;
+	for (int c = 0; c < lloyd->k; c++)
+	{
+		lloyd->last_drift[c] = lloyd->last_way[c] +
+			(c == fastest ? second : first);
+		lloyd->way[c] += lloyd->last_way[c];
+		lloyd->drift[c] += lloyd->last_drift[c];
+	}
+	lloyd->all_drift += first + second;
+	lloyd->updated = true;
 }
 
 /* The first empty segment takes the row farthest from the centers before. */

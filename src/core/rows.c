@@ -223,29 +223,38 @@ km_table_alone(KmTable *table)
 {
 	for (int b = 0; b < table->nblocks; b++)
 	{
-		km_free(table->host, table->blocks[b].beside);
+		km_free(table->host, table->blocks[b].beside_memory);
+		table->blocks[b].beside_memory = NULL;
 		table->blocks[b].beside = NULL;
 		table->blocks[b].beside_size = 0;
 	}
 }
 
 KmStatus
-km_table_beside(KmTable *table, size_t per_row, size_t per_group)
+km_table_beside(KmTable *table, size_t per_row, size_t per_group,
+				size_t loose)
 {
 	km_table_alone(table);
 	if (km_table_is_stored(table))
-		KM_TRY(km_stored_beside(table, per_row * KM_GROUP_ROWS + per_group));
+		KM_TRY(km_stored_beside(table, (per_row + loose) * KM_GROUP_ROWS +
+								per_group));
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		KmBlock    *block = &table->blocks[b];
 		size_t		groups = km_block_groups(block);
+		size_t		group = per_row * KM_GROUP_ROWS + per_group;
 
 		if (km_block_is_out(block))
 			continue;
-		block->beside = km_alloc_zero(table->host, groups,
-									  per_row * KM_GROUP_ROWS + per_group);
-		if (block->beside == NULL)
+		block->beside_memory = km_alloc(table->host, groups * group +
+										(CACHE_LINE + groups * KM_GROUP_ROWS *
+										 loose), 1);
+		if (block->beside_memory == NULL)
 			return KM_NO_MEMORY;
+		block->beside = (unsigned char *)
+			(((uintptr_t) block->beside_memory + CACHE_LINE - 1) &
+			 ~(uintptr_t) (CACHE_LINE - 1));
+		memset(block->beside, 0, groups * group);
 	}
 	return KM_OK;
 }
@@ -263,6 +272,7 @@ km_table_view(const KmTable *table, KmTable *view)
 		view->blocks[b] = table->blocks[b];
 		view->blocks[b].memory = NULL;
 		view->blocks[b].beside = NULL;
+		view->blocks[b].beside_memory = NULL;
 	}
 	return KM_OK;
 }

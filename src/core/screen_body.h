@@ -1,0 +1,284 @@
+/*
+ * screen_body.h
+ *		The screen, once for each vector unit: screen.c includes this with
+ *		NAME(stem), TARGET and the unit's types and operations defined.
+ *
+ * Lanes are rows.  What these compute need not be the same for all units:
+ * only its error is bounded.
+ */
+
+/* x and codes from tiles */
+static TARGET void
+NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
+{
+	double		scale = screen->scale;
+
+	for (int t = 0; t < ntiles; t++)
+	{
+		const double *tile = tiles + (size_t) t * nslots * KM_LANES;
+		float	   *x = screen->x + t * KM_LANES;
+		int32_t    *codes = screen->codes + t * KM_LANES;
+
+		for (int s = 0; s < screen->nnum; s++)
+		{
+			for (int l = 0; l < KM_LANES; l++)
+				x[l] = (float) (tile[l] * scale);
+			x += KM_SCREEN_ROWS;
+			tile += KM_LANES;
+		}
+		for (int f = 0; f < screen->ncat; f++)
+		{
+			for (int l = 0; l < KM_LANES; l++)
+				codes[l] = (int32_t) tile[l];
+			codes += KM_SCREEN_ROWS;
+			tile += KM_LANES;
+		}
+	}
+}
+
+/* scores of four centers for two vectors of rows */
+#define SCORE_FOUR(at, c) \
+	do { \
+		const float *p_ = screen->values + (size_t) (c) * nnum; \
+		const float *x_ = screen->x + (at); \
+		a0 = b0 = SPREAD(screen->half[c]); \
+		a1 = b1 = SPREAD(screen->half[(c) + 1]); \
+		a2 = b2 = SPREAD(screen->half[(c) + 2]); \
+		a3 = b3 = SPREAD(screen->half[(c) + 3]); \
+		for (int s = 0; s < nnum; s++, p_ += 4, x_ += KM_SCREEN_ROWS) \
+		{ \
+			Floats		x0_ = LOAD(x_); \
+			Floats		x1_ = LOAD(x_ + LANES); \
+			Floats		c_; \
+			c_ = SPREAD(p_[0]); a0 = FMA(x0_, c_, a0); b0 = FMA(x1_, c_, b0); \
+			c_ = SPREAD(p_[1]); a1 = FMA(x0_, c_, a1); b1 = FMA(x1_, c_, b1); \
+			c_ = SPREAD(p_[2]); a2 = FMA(x0_, c_, a2); b2 = FMA(x1_, c_, b2); \
+			c_ = SPREAD(p_[3]); a3 = FMA(x0_, c_, a3); b3 = FMA(x1_, c_, b3); \
+		} \
+		for (int f = 0; f < ncat; f++) \
+		{ \
+			const int32_t *codes_ = screen->codes + f * KM_SCREEN_ROWS + (at); \
+			float		entries_[4][2 * LANES]; \
+			for (int l = 0; l < 2 * LANES; l++) \
+			{ \
+				const float *entry_ = screen->tables[f] + \
+					(size_t) codes_[l] * screen->padded + (c); \
+				for (int i = 0; i < 4; i++) \
+					entries_[i][l] = entry_[i]; \
+			} \
+			a0 = ADD(a0, LOAD(entries_[0])); \
+			b0 = ADD(b0, LOAD(entries_[0] + LANES)); \
+			a1 = ADD(a1, LOAD(entries_[1])); \
+			b1 = ADD(b1, LOAD(entries_[1] + LANES)); \
+			a2 = ADD(a2, LOAD(entries_[2])); \
+			b2 = ADD(b2, LOAD(entries_[2] + LANES)); \
+			a3 = ADD(a3, LOAD(entries_[3])); \
+			b3 = ADD(b3, LOAD(entries_[3] + LANES)); \
+		} \
+	} while (0)
+
+#define TAKE_TWO(v, score, c) \
+	do { \
+		Less		closer_ = LESS(score, best##v); \
+		next##v = MIN(next##v, MAX(best##v, score)); \
+		best##v = MIN(best##v, score); \
+		id##v = PICK(closer_, SPREAD_ID(c), id##v); \
+	} while (0)
+
+#define TAKE_THREE(v, score, c) \
+	do { \
+		Less		closer_ = LESS(score, best##v); \
+		Less		second_ = LESS(score, next##v); \
+		third##v = MIN(third##v, MAX(next##v, score)); \
+		second##v = PICK(second_, PICK(closer_, id##v, SPREAD_ID(c)), \
+						 second##v); \
+		next##v = MIN(next##v, MAX(best##v, score)); \
+		best##v = MIN(best##v, score); \
+		id##v = PICK(closer_, SPREAD_ID(c), id##v); \
+	} while (0)
+
+#define TAKE_FOUR(TAKE, c) \
+	do { \
+		TAKE(0, a0, c); \
+		TAKE(1, b0, c); \
+		TAKE(0, a1, (c) + 1); \
+		TAKE(1, b1, (c) + 1); \
+		TAKE(0, a2, (c) + 2); \
+		TAKE(1, b2, (c) + 2); \
+		TAKE(0, a3, (c) + 3); \
+		TAKE(1, b3, (c) + 3); \
+	} while (0)
+
+/* lengths of rows, and which of them the scores do not decide */
+#define FINISH(v, at) \
+	do { \
+		Floats		square_ = SPREAD(0); \
+		Floats		error_; \
+		for (int s = 0; s < nnum; s++) \
+		{ \
+			Floats		x_ = LOAD(screen->x + s * KM_SCREEN_ROWS + (at)); \
+			square_ = FMA(x_, x_, square_); \
+		} \
+		error_ = FMA(square_, SPREAD(screen->error_share), \
+					 SPREAD(screen->error)); \
+		STORE(screened->best + (at), best##v); \
+		STORE(screened->next + (at), next##v); \
+		STORE(screened->square + (at), square_); \
+		STORE_ID(screened->id + (at), id##v); \
+		screened->unsure |= (uint64_t) \
+			BITS_NOT_ABOVE(SUB(next##v, best##v), error_) << (at); \
+		screened->other |= (uint64_t) \
+			BITS_DIFFER(id##v, LOAD_OWN(own + (at))) << (at); \
+	} while (0)
+
+static TARGET void
+NAME(two_) (const KmScreen *screen, const uint16_t *own,
+			KmScreened *screened)
+{
+	int			nnum = screen->nnum;
+	int			ncat = screen->ncat;
+
+	screened->unsure = 0;
+	screened->other = 0;
+	for (int at = 0; at < KM_SCREEN_ROWS; at += 2 * LANES)
+	{
+		Floats		best0 = SPREAD(FAR_AWAY);
+		Floats		best1 = best0;
+		Floats		next0 = best0;
+		Floats		next1 = best0;
+		Ids			id0 = SPREAD_ID(0);
+		Ids			id1 = id0;
+
+		for (int c = 0; c < screen->padded; c += 4)
+		{
+			Floats		a0, a1, a2, a3, b0, b1, b2, b3;
+
+			SCORE_FOUR(at, c);
+			TAKE_FOUR(TAKE_TWO, c);
+		}
+		FINISH(0, at);
+		FINISH(1, at + LANES);
+	}
+}
+
+static TARGET void
+NAME(three_) (const KmScreen *screen, const uint16_t *own,
+			  KmScreened *screened)
+{
+	int			nnum = screen->nnum;
+	int			ncat = screen->ncat;
+
+	screened->unsure = 0;
+	screened->other = 0;
+	for (int at = 0; at < KM_SCREEN_ROWS; at += 2 * LANES)
+	{
+		Floats		best0 = SPREAD(FAR_AWAY);
+		Floats		best1 = best0;
+		Floats		next0 = best0;
+		Floats		next1 = best0;
+		Floats		third0 = best0;
+		Floats		third1 = best0;
+		Ids			id0 = SPREAD_ID(0);
+		Ids			id1 = id0;
+		Ids			second0 = id0;
+		Ids			second1 = id0;
+
+		for (int c = 0; c < screen->padded; c += 4)
+		{
+			Floats		a0, a1, a2, a3, b0, b1, b2, b3;
+
+			SCORE_FOUR(at, c);
+			TAKE_FOUR(TAKE_THREE, c);
+		}
+		FINISH(0, at);
+		FINISH(1, at + LANES);
+		STORE(screened->third + at, third0);
+		STORE(screened->third + at + LANES, third1);
+		STORE_ID(screened->second + at, second0);
+		STORE_ID(screened->second + at + LANES, second1);
+	}
+}
+
+/*
+ * d2 - d1 = (d2^2 - d1^2) / (d2 + d1): the difference of the scores keeps
+ * its digits where that of the distances would lose them.
+ */
+static TARGET void
+NAME(gaps_) (const KmScreen *screen, const KmScreened *screened,
+			 float margin, float *to_second, float *to_others)
+{
+	for (int i = 0; i < KM_SCREEN_ROWS; i++)
+	{
+		float		square = screened->square[i];
+		float		error = screen->error + screen->error_share * square;
+		float		room = square + 3 * error;
+		float		d1 = room + 2 * screened->best[i];
+		float		d2 = room + 2 * screened->next[i];
+		float		d3 = room + 2 * screened->third[i];
+
+		/* never negative but for rounding, which 3 * error makes up for */
+		d1 = sqrtf(d1 > 0 ? d1 : 0);
+		d2 = sqrtf(d2 > 0 ? d2 : 0);
+		d3 = sqrtf(d3 > 0 ? d3 : 0);
+		to_second[i] = 2 * (screened->next[i] - screened->best[i] - error) /
+			(d1 + d2) * GAP_TRUST - GAP_MARGIN * d2 - margin;
+		to_others[i] = 2 * (screened->third[i] - screened->best[i] - error) /
+			(d1 + d3) * GAP_TRUST - GAP_MARGIN * d3 - margin;
+	}
+}
+
+/* KmScreening.doubt */
+static TARGET uint32_t
+NAME(doubt_) (const KmLeads *leads, const float *way, const float *drift,
+			  int nways, float *least)
+{
+	Floats		low = SPREAD(FAR_AWAY);
+	uint32_t	doubt = 0;
+
+	for (int at = 0; at < KM_LEAD_ROWS; at += LANES)
+	{
+		Ids			own = LOAD_OWN(leads->own + at);
+		Ids			second = LOAD_OWN(leads->second + at);
+		Floats		ways = ADD(LOOK_UP(way, own, nways),
+							   LOOK_UP(way, second, nways));
+		Floats		left = SUB(LOAD(leads->to_second + at), ways);
+		Floats		others = SUB(LOAD(leads->to_others + at),
+								 LOOK_UP(drift, own, nways));
+
+		left = MIN(left, others);
+		doubt |= (uint32_t) BITS_NOT_ABOVE(left, SPREAD(KM_LEAD_MIN)) << at;
+		low = MIN(low, BIG_UNLESS_ABOVE(left, SPREAD(KM_LEAD_MIN)));
+	}
+	*least = LEAST(low);
+	return doubt;
+}
+
+#undef SCORE_FOUR
+#undef TAKE_TWO
+#undef TAKE_THREE
+#undef TAKE_FOUR
+#undef FINISH
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef Floats
+#undef Ids
+#undef Less
+#undef LOAD
+#undef STORE
+#undef STORE_ID
+#undef LOAD_OWN
+#undef SPREAD
+#undef SPREAD_ID
+#undef ADD
+#undef SUB
+#undef FMA
+#undef MIN
+#undef MAX
+#undef LESS
+#undef PICK
+#undef BITS_NOT_ABOVE
+#undef BITS_DIFFER
+#undef LOOK_UP
+#undef BIG_UNLESS_ABOVE
+#undef LEAST
