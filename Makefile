@@ -5,7 +5,7 @@
 #	make dashboard	a page about a segmentation, from a throw-away server
 #	make test		every test, on a throw-away server; "make unit" for the
 #					core alone
-#	make bench		timings, on a throw-away server
+#	make bench		timings beside others', on a throw-away server
 #
 # demo, dashboard, test and bench install what they need from Debian's packages and leave
 # every server that is there alone (test/server.sh).  The other goals need
@@ -55,7 +55,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=kseg
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 TAP_TESTS = $(if $(PROVE_TESTS),1)
 
-EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/sklearn/__pycache__
+EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/bench/build test/sklearn/__pycache__ test/bench/__pycache__
 
 ifneq ($(filter-out $(own_goals),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -127,10 +127,32 @@ test:
 	@rm -rf tmp_check
 	@test/server.sh test/run.sh
 
+# What is measured goes into docs/performance.md, unless it was only a look
+# (test/bench/README.md).  A quarter of the memory for the server, so that the
+# rows stay there.
+bench_dir = test/bench/build
+bench_programs = $(patsubst %,$(bench_dir)/%,roofline $(if $(wildcard test/bench/lloyd/lloyd.c),lloyd))
+bench_page = docs/performance.md
+bench_buffers = $(shell awk '/^MemTotal:/ { print int($$2 / 4096) }' /proc/meminfo)MB
+
 bench:
 	@test/setup.sh bench
 	+@$(make_quietly) all && { $(give_away) $(built); }
-	@test/server.sh -c shared_buffers=1GB -c max_wal_size=8GB test/bench/run.sh
+	+@$(make_quietly) $(bench_programs) && $(give_away) $(bench_dir)
+	@test/server.sh -c shared_buffers=$(bench_buffers) -c max_wal_size=8GB \
+		test/bench/bench.py 3>$(bench_page).new || { rm -f $(bench_page).new; exit 1; }
+	@test -s $(bench_page).new && cat $(bench_page).new >$(bench_page) && \
+		echo "$(bench_page) is new" || true
+	@rm -f $(bench_page).new
+
+$(bench_dir)/roofline: test/bench/roofline.c
+	@mkdir -p $(@D)
+	$(CC) -O3 -march=native -ffp-contract=fast -Wall -Wextra $< -o $@ -lpthread
+
+# the very objects that the extension is made of
+$(bench_dir)/lloyd: test/bench/lloyd/lloyd.c $(filter src/core/%,$(OBJS))
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O3 -fno-math-errno -ffp-contract=off -Isrc/core $^ -o $@ -lm -lpthread
 
 # ---- the core alone ----
 

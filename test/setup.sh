@@ -87,27 +87,45 @@ has_browser()
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null
 }
 
-# pg_cron of the server that pg_config stands for
-has_cron()
+# has_extension name [library]: of the server that pg_config stands for
+has_extension()
 {
-	[ -f "$("$pg_config" --pkglibdir)/pg_cron.so" ] &&
-		[ -f "$("$pg_config" --sharedir)/extension/pg_cron.control" ]
+	[ -f "$("$pg_config" --pkglibdir)/${2:-$1}.so" ] &&
+		[ -f "$("$pg_config" --sharedir)/extension/$1.control" ]
 }
 
-# Its package, unless apt is known not to have one: not every release has one
-# for every server, and asking again at every call takes time.  A server that
-# Debian did not build has none.
-cron_package()
+# extension_package before after: the package of an extension, with the server's
+# version between, unless apt is known not to have one: not every release has
+# one for every server, and asking again at every call takes time.  A server
+# that Debian did not build has none.
+extension_package()
 {
-	local version
+	local version package
 
 	version=$(major)
+	package=$1$version$2
 	[ "$("$pg_config" --bindir)" = "/usr/lib/postgresql/$version/bin" ] || return
 	if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null ||
-		apt-cache show "postgresql-$version-cron" >/dev/null 2>&1
+		apt-cache show "$package" >/dev/null 2>&1
 	then
-		echo "postgresql-$version-cron"
+		echo "$package"
 	fi
+}
+
+# What the goal wants of extensions that is not there.
+extension_packages()
+{
+	case $goal in
+		test)
+			has_extension pg_cron || extension_package postgresql- -cron
+			;;
+		bench)
+			has_extension plpython3u plpython3 ||
+				extension_package postgresql-plpython3- ""
+			has_extension postgis postgis-3 ||
+				extension_package postgresql- -postgis-3
+			;;
+	esac
 }
 
 # a module of Debian's Python
@@ -189,11 +207,11 @@ case $goal in
 		has_python_module sklearn || wanted+=(python3 python3-sklearn)
 		has_openblas || wanted+=(libopenblas0-pthread)
 		has_python_module psycopg2 || wanted+=(python3-psycopg2)
+		command -v Rscript >/dev/null || wanted+=(r-base-core)
 		;;
 esac
 # of a server that is still to come: see install_packages
-[ "$goal" != test ] || [ -n "$needs_server" ] || has_cron ||
-	wanted+=($(cron_package))
+[ -n "$needs_server" ] || wanted+=($(extension_packages))
 [ ${#modules[@]} = 0 ] || has_node || wanted+=(nodejs npm)
 if [ "$goal" = test ]
 then
@@ -297,7 +315,7 @@ install_packages()
 			fail "$(tail -n 30 "$scratch/log")" \
 				"apt-get could not install ${packages[*]}"
 	fi
-	[ "$goal" != test ] || [ -z "$needs_server" ] || wanted+=($(cron_package))
+	[ -z "$needs_server" ] || wanted+=($(extension_packages))
 	# one by one: where a release lacks one, the others are still of use
 	for name in "${wanted[@]}"
 	do

@@ -28,6 +28,3 @@ FROM (SELECT i, CASE WHEN r < 0.35 THEN 0 WHEN r < 0.6 THEN 1 WHEN r < 0.75 THEN
                      WHEN r < 0.87 THEN 3 WHEN r < 0.95 THEN 4 ELSE 5 END AS g
       FROM generate_series(1, :rows) AS i, pg_temp.u(i, 0) AS r) AS s;
 VACUUM (FREEZE, ANALYZE) bench;
-CREATE TABLE bench_model AS
-SELECT kseg_fit(5, age, visits, recency, income, basket, discount, monetary, score) AS model
-FROM bench;

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A night beside the usual Python job: the same customers, the same changes,
 the same run.
 
@@ -17,7 +16,6 @@ rows would change.
 import io
 import os
 import sys
-import time
 
 import numpy as np
 import psycopg2
@@ -25,10 +23,10 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-FEATURES = ["age", "visits", "recency", "income", "basket", "discount",
-            "monetary", "score"]
+from measure import FEATURES, HEADER, TRAILER, median, say, timed
+
 SEGMENTS = 5
-SCORES = int(os.environ.get("BENCH_NIGHTS", 7))
+SCORES = int(os.environ.get("BENCH_NIGHTS", 5))
 REFITS = int(os.environ.get("BENCH_REFITS", 3))
 
 # what binary COPY sends and takes: numbers of fields and bytes between them
@@ -37,8 +35,6 @@ READ = np.dtype([("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4")] +
                  for item in ((name + "_bytes", ">i4"), (name, ">f8"))])
 WRITE = np.dtype([("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"),
                   ("segment_bytes", ">i4"), ("segment", ">i4")])
-HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TRAILER = b"\xff\xff"
 
 
 class Job:
@@ -162,56 +158,42 @@ def make(connection, table):
         cursor.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
 
 
-def timed(call, mode):
-    begin = time.perf_counter()
-    changed = call(mode)
-    return time.perf_counter() - begin, changed
+def run(report):
+    """A night, as the usual job does it and as kseg_run() does."""
+    admin = connect()
+    make(admin, "night_kseg")
+    make(admin, "night_python")
+    kseg = Kseg(connect(), "night_kseg")
+    kseg.create()
+    job = Job(connect(), "night_python")
+    kseg.run("refit")
+    job.run("refit")
 
-
-def median(values):
-    values = sorted(values)
-    return values[len(values) // 2]
-
-
-admin = connect()
-make(admin, "night_kseg")
-make(admin, "night_python")
-kseg = Kseg(connect(), "night_kseg")
-kseg.create()
-job = Job(connect(), "night_python")
-kseg.run("refit")
-job.run("refit")
-
-report = []
-night = 0
-for mode, nights, target in ("score", SCORES, 5), ("refit", REFITS, 10):
-    ours, theirs = [], []
-    for i in range(nights):
-        night += 1
-        prepare(admin, night, "night_kseg", "night_python")
-        # in turn, so that neither always comes to warmer caches
-        if i % 2:
-            ours.append(timed(kseg.run, mode))
-            theirs.append(timed(job.run, mode))
-        else:
-            theirs.append(timed(job.run, mode))
-            ours.append(timed(kseg.run, mode))
-        print(f"  night {night}, {mode}: kseg_run {ours[-1][0]:.2f} s, "
-              f"{ours[-1][1]} rows; Python {theirs[-1][0]:.2f} s, "
-              f"{theirs[-1][1]} rows", flush=True)
-    report.append((mode, target, ours, theirs))
-
-print(f"\n{'a night, medians':36} {'kseg_run, ms':>14} {'Python, ms':>14}")
-for mode, target, ours, theirs in report:
-    print(f"{mode + f', {len(ours)} nights':36} "
-          f"{1000 * median(t for t, _ in ours):14.0f} "
-          f"{1000 * median(t for t, _ in theirs):14.0f}")
-    print(f"{'  rows written':36} {median(n for _, n in ours):14} "
-          f"{median(n for _, n in theirs):14}")
-    apart = sum(n for _, n in ours) / max(1, sum(n for _, n in theirs))
-    if mode == "score" and not 0.9 < apart < 1.1:
-        sys.exit("they did not do the same work")
-print()
-for mode, target, ours, theirs in report:
-    ratio = median(t for t, _ in theirs) / median(t for t, _ in ours)
-    print(f"{f'Python job / kseg_run, {mode}':58} {ratio:8.1f}   >= {target}")
+    night = 0
+    written = []
+    for mode, nights, target in (("score", SCORES, ">= 5"),
+                                 ("refit", REFITS, ">= 10")):
+        ours, theirs = [], []
+        for i in range(nights):
+            night += 1
+            prepare(admin, night, "night_kseg", "night_python")
+            # in turn, so that neither always comes to warmer caches
+            sides = [(theirs, job.run), (ours, kseg.run)]
+            for times, call in reversed(sides) if i % 2 else sides:
+                times.append(timed(call, mode))
+            say(f"night {night}, {mode}: kseg_run {ours[-1][0]:.0f} ms, "
+                f"{ours[-1][1]} rows; Python {theirs[-1][0]:.0f} ms, "
+                f"{theirs[-1][1]} rows")
+        apart = (sum(n for _, n in ours) /
+                 max(1, sum(n for _, n in theirs)))
+        if mode == "score" and not 0.9 < apart < 1.1:
+            sys.exit("they did not do the same work")
+        report.figure(f"Python job / kseg_run, {mode}",
+                      median([t for t, _ in theirs]) /
+                      median([t for t, _ in ours]), target, 1)
+        report.time(f"kseg_run, {mode}", [t for t, _ in ours])
+        report.time(f"Python job, {mode}", [t for t, _ in theirs])
+        written.append(f"{mode}: {median([n for _, n in ours]):.0f} and "
+                       f"{median([n for _, n in theirs]):.0f}")
+    report.note("Rows written a night, medians, kseg_run and Python: " +
+                "; ".join(written) + ".")

@@ -1,0 +1,264 @@
+"""kseg against itself: with workers, beyond its memory, with ten times the
+rows, and on several machines' worth of servers."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import psycopg2
+
+from measure import (COLUMNS, FEATURES, LONG, ROWS, SERIAL, SHORT, Missing,
+                     Session, in_turn, median, say, timed)
+from sqlpeers import Z, make_scaled, start_rows
+
+MADE = re.compile(r"kseg: made .* in ([0-9]+) iterations .* in ([0-9.]+) ms")
+
+
+def given_start(k, iterations, start):
+    """A fit of bench_z that only iterates: no scaling, no search."""
+    return (f"SELECT kseg_fit('{{\"k\": {k}, \"scale\": \"none\", "
+            f"\"max_iter\": {iterations}, \"init\": {start!r}}}'::jsonb,"
+            f" {', '.join(Z)}) FROM ")
+
+
+def iterations_of(session, model):
+    return session.one("SELECT iterations FROM kseg_info(%s)", model)
+
+
+# ---- workers ----
+
+def run_workers(report):
+    """k = 8, up to 100 iterations from given rows."""
+    sessions = {n: Session(max_parallel_workers_per_gather=0,
+                           max_parallel_maintenance_workers=n)
+                for n in (0, 1, 2)}
+    make_scaled(sessions[0])
+    fit = given_start(8, 100, start_rows(sessions[0], 8)) + "bench_z"
+    search = f"SELECT kseg_fit(8, {COLUMNS}) FROM bench"
+    iterations = set()
+
+    def lloyd(session):
+        found = MADE.search(session.messages(fit))
+        iterations.add(found.group(1))
+        return float(found.group(2))
+
+    calls = {}
+    for n, session in sessions.items():
+        calls[f"Lloyd, {n} workers"] = lambda s=session: lloyd(s)
+    for n, session in sessions.items():
+        calls[f"the whole fit, {n} workers"] = lambda s=session: s.ms(fit)
+    for n, session in sessions.items():
+        calls[f"default search, {n} workers"] = lambda s=session: s.ms(search)
+    lloyd(sessions[0])
+    times, _ = in_turn(SHORT, calls)
+    m = {label: median(values) for label, values in times.items()}
+    report.figure("Lloyd, one process / two (1 worker beside the backend)",
+                  m["Lloyd, 0 workers"] / m["Lloyd, 1 workers"], ">= 1.7")
+    for n in 1, 2:
+        report.figure(f"the whole fit, no workers / {n} allowed",
+                      m["the whole fit, 0 workers"] /
+                      m[f"the whole fit, {n} workers"])
+    report.figure("kseg_fit, default search, no workers / 2 allowed",
+                  m["default search, 0 workers"] /
+                  m["default search, 2 workers"])
+    report.all_times(times)
+    report.note(f"Iterations: {', '.join(sorted(iterations))}. \"Lloyd\" is "
+                "the part of the fit after reading and sampling; reading is "
+                "one process's whatever the number of workers.")
+
+
+# ---- spill ----
+
+def per_pass(session, fit, few=4, many=24):
+    """Milliseconds of one pass: what more iterations cost, by pass.
+    fit(iterations) is the statement."""
+    ms = {}
+    done = {}
+    for iterations in few, many:
+        ms[iterations], model = timed(session.one, fit(iterations))
+        done[iterations] = iterations_of(session, model)
+    if done[many] <= done[few]:
+        raise Missing("it converged too soon to tell the time of a pass")
+    return (ms[many] - ms[few]) / (done[many] - done[few])
+
+
+def run_spill(report):
+    """kseg.work_mem an eighth of the rows against all of them."""
+    small = max(1, ROWS * len(FEATURES) * 8 // 8 // 1024 ** 2)
+    memory = Session(**SERIAL, **{"kseg.work_mem": "4GB"})
+    spilled = Session(**SERIAL, **{"kseg.work_mem": f"{small}MB"})
+    make_scaled(memory)
+    start = start_rows(memory, 8)
+
+    def fit(iterations):
+        return given_start(8, iterations, start) + "bench_z"
+
+    whole = fit(20)
+    try:
+        spilled.run(whole)
+    except psycopg2.Error as error:
+        raise Missing("this kseg does not spill: "
+                      f"{str(error).splitlines()[0]}") from None
+    times, _ = in_turn(LONG, {
+        "one pass in memory":
+            lambda: per_pass(memory, fit),
+        "one pass spilled":
+            lambda: per_pass(spilled, fit),
+        "a fit of 20 iterations in memory": lambda: memory.ms(whole),
+        "the same spilled": lambda: spilled.ms(whole)})
+    m = {label: median(values) for label, values in times.items()}
+    report.figure("a spilled pass / a pass in memory",
+                  m["one pass spilled"] / m["one pass in memory"], "<= 3")
+    report.figure("a fit of 20 iterations, spilled / in memory",
+                  m["the same spilled"] /
+                  m["a fit of 20 iterations in memory"])
+    report.all_times(times)
+    report.note(f"kseg.work_mem is {small} MB for {ROWS:,} rows of "
+                f"{len(FEATURES)} features, an eighth of the numbers' size, "
+                "against 4 GB. A pass is a twentieth of the time that 24 "
+                "iterations take more than 4.")
+
+
+# ---- ten times the rows ----
+
+def run_rows(report):
+    """The table ten times over, each copy a little different."""
+    session = Session(**SERIAL, **{"kseg.work_mem": "8GB"})
+    session.run("DROP TABLE IF EXISTS bench_large")
+    say(f"making {10 * ROWS} rows")
+    # eight columns, so that the rows are as wide as bench's
+    session.run(
+        "CREATE TABLE bench_large AS SELECT id, age, visits, recency, "
+        "income + 100 * copy AS income, basket * (1 + 0.001 * copy) AS "
+        "basket, discount + 0.0001 * copy AS discount, monetary, score, "
+        "segment FROM generate_series(0, 9) AS copy, bench")
+    session.run("VACUUM (FREEZE, ANALYZE) bench_large")
+    options = "'{\"k\": 5, \"n_init\": 1}'::jsonb"
+    calls = {}
+    for name, call in (("default search", "5"), ("n_init 1", options)):
+        for table in "bench", "bench_large":
+            rows = ROWS if table == "bench" else 10 * ROWS
+            sql = f"SELECT kseg_fit({call}, {COLUMNS}) FROM {table}"
+            calls[f"kseg_fit, {name}, {rows:,} rows"] = (
+                lambda sql=sql: timed(session.one, sql))
+    session.run("SELECT count(*) FROM bench_large")
+    times, last = in_turn(LONG, calls)
+    session.run("DROP TABLE bench_large")
+    m = {label: median(values) for label, values in times.items()}
+    for name in "default search", "n_init 1":
+        report.figure(f"kseg_fit, {name}, ten times the rows",
+                      m[f"kseg_fit, {name}, {10 * ROWS:,} rows"] /
+                      m[f"kseg_fit, {name}, {ROWS:,} rows"], "<= 10.5")
+    report.all_times(times)
+    report.note("Iterations over all rows: " + ", ".join(
+        f"{label} {iterations_of(session, model)}"
+        for label, model in last.items()) + ".")
+
+
+# ---- pushdown ----
+
+class Citus:
+    """A server of its own with Citus, whose shards it keeps itself."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp()
+        self.data = os.path.join(self.directory, "data")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust",
+                  "-N", "-E", "UTF8", "--no-locale")
+        with open(os.path.join(self.data, "postgresql.conf"), "a") as file:
+            file.write(f"""
+shared_preload_libraries = 'citus'
+listen_addresses = '127.0.0.1'
+port = {self.port}
+unix_socket_directories = '{self.directory}'
+shared_buffers = 1GB
+max_wal_size = 8GB
+max_connections = 200
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+""")
+        self.call("pg_ctl", "-D", self.data, "-w", "-l",
+                  os.path.join(self.directory, "log"), "start")
+
+    @staticmethod
+    def call(*command):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def stop(self):
+        self.call("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self.directory)
+
+    def session(self, **settings):
+        return Session(host="127.0.0.1", port=self.port, **settings)
+
+    def fill(self, columns):
+        """bench_z twice: in eight shards, and as a plain table."""
+        session = self.session()
+        session.run("CREATE EXTENSION citus")
+        session.run("CREATE EXTENSION kseg")
+        session.run("SELECT citus_set_coordinator_host('127.0.0.1', %s)",
+                    self.port)
+        session.run("SELECT citus_set_node_property('127.0.0.1', %s, "
+                    "'shouldhaveshards', true)", self.port)
+        session.run("SET citus.shard_count = 8")
+        for table in "bench_z", "bench_local":
+            session.run(f"CREATE TABLE {table} (id int, " + ", ".join(
+                f"{name} float8" for name in columns) + ")")
+        session.run("SELECT create_distributed_table('bench_z', 'id')")
+        out = subprocess.Popen(
+            ["psql", "-X", "-q", "-c",
+             "COPY bench_z TO STDOUT (FORMAT binary)"],
+            stdout=subprocess.PIPE)
+        subprocess.run(
+            ["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port),
+             "-c", "COPY bench_z FROM STDIN (FORMAT binary)"],
+            stdin=out.stdout, check=True)
+        out.wait()
+        session.run("INSERT INTO bench_local SELECT * FROM bench_z")
+        session.run("VACUUM (FREEZE, ANALYZE) bench_z")
+        session.run("VACUUM (FREEZE, ANALYZE) bench_local")
+
+
+def run_pushdown(report):
+    """One pass over eight shards of a Citus server on this machine, against
+    the same pass over a plain table, both pushed down."""
+    local = Session()
+    if not local.run("SELECT FROM pg_available_extensions WHERE name = "
+                     "'citus'"):
+        raise Missing("Citus is not here")
+    make_scaled(local)
+    start = start_rows(local, 8)
+    citus = Citus()
+    try:
+        citus.fill(Z)
+        session = citus.session()
+
+        def fit(table, engine):
+            options = ("{{\"scale\": \"none\", \"engine\": \"%s\", "
+                       "\"init\": %s, \"max_iter\": {}}}" % (engine, start))
+            return lambda iterations: (
+                f"SELECT kseg_fit('SELECT {', '.join(Z)} FROM {table}', 8, "
+                f"'{options.format(iterations)}'::jsonb)")
+
+        times, _ = in_turn(LONG, {
+            "one pass, Citus, 8 shards": lambda: per_pass(
+                session, fit("bench_z", "pushdown")),
+            "one pass, a plain table, pushed down": lambda: per_pass(
+                session, fit("bench_local", "pushdown")),
+            "one pass in memory": lambda: per_pass(
+                session, fit("bench_local", "memory"))})
+    except psycopg2.Error as error:
+        raise Missing(str(error).splitlines()[0]) from None
+    finally:
+        citus.stop()
+    m = {label: median(values) for label, values in times.items()}
+    report.figure("a pass over 8 shards / the same over a plain table",
+                  m["one pass, Citus, 8 shards"] /
+                  m["one pass, a plain table, pushed down"], "<= 1.4")
+    report.all_times(times)
