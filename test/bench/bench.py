@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     sys.exit(f"skipped: {error} (Debian: python3-sklearn, python3-psycopg2)")
 
-import lloyd
+import iteration
 import night
 import roofline
 import scale
@@ -39,10 +39,10 @@ UNMEASURED = "<!-- begin machine -->\nNot measured yet."
 SECTIONS = {
     "roofline": ("What this machine can do", roofline.run),
     "table": ("From the table to the model", table.run_table),
-    "lloyd": ("Lloyd to convergence from the same start", lloyd.run_lloyd),
-    "features": ("Lloyd with 2 to 32 features", lloyd.run_features),
+    "lloyd": ("Lloyd to convergence from the same start", iteration.run_lloyd),
+    "features": ("Lloyd with 2 to 32 features", iteration.run_features),
     "sql": ("Other ways inside PostgreSQL", sqlpeers.run),
-    "r": ("R", lloyd.run_r),
+    "r": ("R", iteration.run_r),
     "elbow": ("Searching k", search.run_elbow),
     "silhouette": ("The exact silhouette", search.run_silhouette),
     "workers": ("Workers", scale.run_workers),

@@ -2,10 +2,7 @@
 rows, and on several machines' worth of servers."""
 import os
 import re
-import shutil
-import socket
 import subprocess
-import tempfile
 
 import psycopg2
 
@@ -13,6 +10,7 @@ from measure import (COLUMNS, FEATURES, LONG, ROWS, SERIAL, SHORT, Missing,
                      Session, in_turn, median, say, timed)
 from sqlpeers import Z, make_scaled, start_rows
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 MADE = re.compile(r"kseg: made .* in ([0-9]+) iterations .* in ([0-9.]+) ms")
 
 
@@ -160,39 +158,24 @@ def run_rows(report):
 # ---- pushdown ----
 
 class Citus:
-    """A server of its own with Citus, whose shards it keeps itself."""
+    """A coordinator and two workers, by test/citus.sh, for as long as the
+    command that it runs reads its input."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp()
-        self.data = os.path.join(self.directory, "data")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust",
-                  "-N", "-E", "UTF8", "--no-locale")
-        with open(os.path.join(self.data, "postgresql.conf"), "a") as file:
-            file.write(f"""
-shared_preload_libraries = 'citus'
-listen_addresses = '127.0.0.1'
-port = {self.port}
-unix_socket_directories = '{self.directory}'
-shared_buffers = 1GB
-max_wal_size = 8GB
-max_connections = 200
-fsync = off
-full_page_writes = off
-synchronous_commit = off
-""")
-        self.call("pg_ctl", "-D", self.data, "-w", "-l",
-                  os.path.join(self.directory, "log"), "start")
-
-    @staticmethod
-    def call(*command):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [os.path.join(HERE, "..", "citus.sh"), "-c", "shared_buffers=1GB",
+             "-c", "max_wal_size=8GB", "sh", "-c", "echo port $PGPORT; cat"],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for line in self.process.stdout:
+            if line.startswith("port "):
+                self.port = int(line.split()[1])
+                return
+        self.process.wait()
+        raise Missing("Citus is not here")
 
     def stop(self):
-        self.call("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
-        shutil.rmtree(self.directory)
+        self.process.stdin.close()
+        self.process.wait()
 
     def session(self, **settings):
         return Session(host="127.0.0.1", port=self.port, **settings)
@@ -200,37 +183,31 @@ synchronous_commit = off
     def fill(self, columns):
         """bench_z twice: in eight shards, and as a plain table."""
         session = self.session()
-        session.run("CREATE EXTENSION citus")
-        session.run("CREATE EXTENSION kseg")
-        session.run("SELECT citus_set_coordinator_host('127.0.0.1', %s)",
-                    self.port)
-        session.run("SELECT citus_set_node_property('127.0.0.1', %s, "
-                    "'shouldhaveshards', true)", self.port)
         session.run("SET citus.shard_count = 8")
         for table in "bench_z", "bench_local":
             session.run(f"CREATE TABLE {table} (id int, " + ", ".join(
                 f"{name} float8" for name in columns) + ")")
         session.run("SELECT create_distributed_table('bench_z', 'id')")
-        out = subprocess.Popen(
-            ["psql", "-X", "-q", "-c",
-             "COPY bench_z TO STDOUT (FORMAT binary)"],
-            stdout=subprocess.PIPE)
-        subprocess.run(
-            ["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port),
-             "-c", "COPY bench_z FROM STDIN (FORMAT binary)"],
-            stdin=out.stdout, check=True)
-        out.wait()
-        session.run("INSERT INTO bench_local SELECT * FROM bench_z")
-        session.run("VACUUM (FREEZE, ANALYZE) bench_z")
-        session.run("VACUUM (FREEZE, ANALYZE) bench_local")
+        for table in "bench_z", "bench_local":
+            out = subprocess.Popen(
+                ["psql", "-X", "-q", "-c",
+                 "COPY bench_z TO STDOUT (FORMAT binary)"],
+                stdout=subprocess.PIPE)
+            subprocess.run(
+                ["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port),
+                 "-c", f"COPY {table} FROM STDIN (FORMAT binary)"],
+                stdin=out.stdout, check=True)
+            out.wait()
+            session.run(f"VACUUM (FREEZE, ANALYZE) {table}")
 
 
 def run_pushdown(report):
-    """One pass over eight shards of a Citus server on this machine, against
+    """One pass over eight shards of a Citus cluster on this machine, against
     the same pass over a plain table, both pushed down."""
     local = Session()
-    if not local.run("SELECT FROM pg_available_extensions WHERE name = "
-                     "'citus'"):
+    if not (os.path.exists(os.path.join(HERE, "..", "citus.sh")) and
+            local.run("SELECT FROM pg_available_extensions WHERE name = "
+                      "'citus'")):
         raise Missing("Citus is not here")
     make_scaled(local)
     start = start_rows(local, 8)
