@@ -157,7 +157,8 @@ DECLARE
 	found text;
 	usual text;
 BEGIN
-	FOR view IN SELECT name FROM views ORDER BY name <> 'kseg_overview', name LOOP
+	-- kseg_progress is about sessions
+	FOR view IN SELECT name FROM views WHERE name <> 'kseg_progress' ORDER BY name <> 'kseg_overview', name LOOP
 		-- the one that knows them by number
 		EXECUTE format('SELECT coalesce(string_agg(DISTINCT name COLLATE "C", '', '' ORDER BY name COLLATE "C"), ''nothing'')
 			FROM %I JOIN known ON segmentation::text IN (id::text, name) WHERE name NOT IN (''fresh'', ''alike'')', view) INTO found;
