@@ -14,6 +14,7 @@
  */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fit.h"
@@ -105,20 +106,6 @@ read_picked(const KmPicked *picked, int slot, Column *column)
 									 (int) picked->rows[i], slot);
 }
 
-static void
-read_table(const KmTable *table, int slot, Column *column)
-{
-	column->n = 0;
-	for (int b = 0; b < table->nblocks; b++)
-	{
-		const KmBlock *block = &table->blocks[b];
-
-		for (int i = 0; i < block->nrows; i++)
-			column->values[column->n++] =
-				read_position(table, km_cell(table, block, i, 0), slot);
-	}
-}
-
 /*
  * Positions are multiples of the grid.  With cosine they come back from
  * directions and lengths, so equal values are equal but for rounding.
@@ -165,27 +152,43 @@ add_cut(Cuts *cuts, double at)
 }
 
 /* Below each decile; above it as well, when the next one is the same. */
-static KmStatus
-find_cuts(KmPoll *poll, Column *column, Cuts *cuts)
+static void
+find_cuts(const double *deciles, double slack, Cuts *cuts)
 {
 	double		before = -INFINITY;
-	int64_t		from = 0;
 
-	cuts->n = 0;
-	for (int i = 1; i < KM_NUMBER_BINS && column->n > 0; i++)
+	for (int i = 0; i < KM_BIN_EDGES; i++)
 	{
-		int64_t		nth = column->n * i / KM_NUMBER_BINS;
-		double		v;
+		double		v = deciles[i];
 
-		KM_TRY(km_select(poll, column->values, from, column->n - 1, nth));
-		v = column->values[nth];
-		if (v - before <= column->slack)
-			add_cut(cuts, before + column->slack);
+		if (v - before <= slack)
+			add_cut(cuts, before + slack);
 		else
 		{
-			add_cut(cuts, v - column->slack);
+			add_cut(cuts, v - slack);
 			before = v;
 		}
+	}
+}
+
+/* The value that has so many tenths of n below it. */
+static int64_t
+decile_rank(int64_t n, int decile)
+{
+	return n * (decile + 1) / KM_NUMBER_BINS;
+}
+
+static KmStatus
+select_deciles(KmPoll *poll, Column *column, double *deciles)
+{
+	int64_t		from = 0;
+
+	for (int i = 0; i < KM_BIN_EDGES; i++)
+	{
+		int64_t		nth = decile_rank(column->n, i);
+
+		KM_TRY(km_select(poll, column->values, from, column->n - 1, nth));
+		deciles[i] = column->values[nth];
 		from = nth;
 	}
 	return KM_OK;
@@ -384,13 +387,26 @@ count_numbers(KmFit *fit, const Cuts *cuts, KmBins *bins)
 	return status;
 }
 
-/* picked: NULL with cosine, where all rows are looked at */
+static void
+make_edges(KmFit *fit, int slot, const double *deciles, Cuts *cuts,
+		   KmBins *bins)
+{
+	int			f = fit->space.feature[slot];
+	const KmFeature *feature = &fit->features[f];
+	bool		cosine = fit->space.cosine;
+
+	cuts->n = 0;
+	if (deciles != NULL)
+		find_cuts(deciles, find_slack(feature, cosine), cuts);
+	find_edges(feature, cosine, cuts, &bins[f]);
+	km_bins_clear(&bins[f], KM_NUMBER);
+}
+
 static KmStatus
-cut_numbers(KmFit *fit, const KmPicked *picked, double *scratch, Cuts *cuts,
-			KmBins *bins)
+cut_picked(KmFit *fit, const KmPicked *picked, double *scratch, Cuts *cuts,
+		   KmBins *bins)
 {
 	const KmTable *table = fit->table;
-	bool		cosine = fit->space.cosine;
 	Column		column = {0};
 
 	column.values = scratch;
@@ -399,22 +415,136 @@ cut_numbers(KmFit *fit, const KmPicked *picked, double *scratch, Cuts *cuts,
 		int			f = fit->space.feature[slot];
 		const KmFeature *feature = &fit->features[f];
 		double		missing = (double) table->missing[f];
+		double		deciles[KM_BIN_EDGES];
 
-		column.slack = find_slack(feature, cosine);
-		if (picked != NULL)
-			read_picked(picked, slot, &column);
-		else
-			read_table(table, slot, &column);
+		column.slack = find_slack(feature, false);
+		read_picked(picked, slot, &column);
 		missing *= (double) column.n / (double) table->nrows;
-		drop_filled(&column, fill_position(feature, cosine),
+		drop_filled(&column, fill_position(feature, false),
 					(int64_t) rint(missing));
-		KM_TRY(find_cuts(&fit->poll, &column, &cuts[slot]));
-		find_edges(feature, cosine, &cuts[slot], &bins[f]);
-		km_bins_clear(&bins[f], KM_NUMBER);
+		if (column.n > 0)
+			KM_TRY(select_deciles(&fit->poll, &column, deciles));
+		make_edges(fit, slot, column.n > 0 ? deciles : NULL, &cuts[slot],
+				   bins);
 		if (!km_poll(&fit->poll, (double) column.n * 2))
 			return KM_CANCELLED;
 	}
 	return KM_OK;
+}
+
+/*
+ * Cosine: the sample has directions alone, so all rows are looked at.  Of the
+ * values those that were filled in are left out: they all stand at one place,
+ * so it is enough to look at both values that may have a rank without them.
+ */
+#define RANKS_OF_SLOT	(2 * KM_BIN_EDGES)
+
+static void
+set_targets(const KmFit *fit, const KmRanking *ranking, int slot,
+			KmRankTarget *targets)
+{
+	int64_t		missing = fit->table->missing[fit->space.feature[slot]];
+	int64_t		n = km_ranking_count(ranking, slot) - missing;
+
+	/* by rank: those without the missing ones before come first */
+	for (int i = 0; i < RANKS_OF_SLOT; i++)
+	{
+		targets[i].slot = slot;
+		targets[i].nth = decile_rank(n, i / 2) + (i % 2 == 0 ? 0 : missing);
+	}
+}
+
+static int
+compare_targets(const void *a, const void *b)
+{
+	const KmRankTarget *x = a;
+	const KmRankTarget *y = b;
+
+	return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+static double
+find_target(const KmRankTarget *targets, int64_t nth)
+{
+	while (targets->nth != nth)
+		targets++;
+	return targets->value;
+}
+
+static void
+take_targets(KmFit *fit, const KmRanking *ranking, int slot,
+			 const KmRankTarget *targets, double *deciles)
+{
+	int			f = fit->space.feature[slot];
+	int64_t		missing = fit->table->missing[f];
+	int64_t		n = km_ranking_count(ranking, slot) - missing;
+	double		fill = fill_position(&fit->features[f], true);
+	double		slack = find_slack(&fit->features[f], true);
+
+	for (int i = 0; i < KM_BIN_EDGES; i++)
+	{
+		int64_t		nth = decile_rank(n, i);
+		double		below = find_target(targets, nth);
+		double		above = find_target(targets, nth + missing);
+
+		deciles[i] = missing == 0 || below < fill - slack ? below :
+			above > fill + slack ? above : fill;
+	}
+}
+
+static KmStatus
+rank_deciles(KmFit *fit, KmRanking *ranking, KmRankTarget *targets,
+			 Cuts *cuts, KmBins *bins)
+{
+	int			nnum = fit->table->nnum;
+	int			n = 0;
+
+	for (int slot = 0; slot < nnum; slot++)
+	{
+		if (fit->table->missing[fit->space.feature[slot]] >=
+			km_ranking_count(ranking, slot))
+			continue;
+		set_targets(fit, ranking, slot, targets + n);
+		qsort(targets + n, RANKS_OF_SLOT, sizeof(KmRankTarget),
+			  compare_targets);
+		n += RANKS_OF_SLOT;
+	}
+	KM_TRY(km_ranking_find(ranking, targets, n));
+	n = 0;
+	for (int slot = 0; slot < nnum; slot++)
+	{
+		double		deciles[KM_BIN_EDGES];
+		bool		has_values =
+			fit->table->missing[fit->space.feature[slot]] <
+			km_ranking_count(ranking, slot);
+
+		if (has_values)
+		{
+			take_targets(fit, ranking, slot, targets + n, deciles);
+			n += RANKS_OF_SLOT;
+		}
+		make_edges(fit, slot, has_values ? deciles : NULL, &cuts[slot], bins);
+	}
+	return KM_OK;
+}
+
+static KmStatus
+cut_all(KmFit *fit, Cuts *cuts, KmBins *bins)
+{
+	KmRun		run = km_fit_rows_run(fit);
+	KmRanking  *ranking = NULL;
+	KmRankTarget *targets = km_alloc_zero(fit->host,
+										  (size_t) fit->table->nnum *
+										  RANKS_OF_SLOT,
+										  sizeof(KmRankTarget));
+	KmStatus	status = targets == NULL ? KM_NO_MEMORY :
+		km_ranking_create(&run, &ranking);
+
+	if (status == KM_OK)
+		status = rank_deciles(fit, ranking, targets, cuts, bins);
+	km_ranking_free(ranking);
+	km_free(fit->host, targets);
+	return status;
 }
 
 /* Values that were filled in are taken out of the bin that they are in. */
@@ -435,33 +565,36 @@ count_missing(const KmFit *fit, const Cuts *cuts, KmBins *bins)
 }
 
 static KmStatus
+make_cuts(KmFit *fit, Cuts *cuts, KmBins *bins)
+{
+	KmPicked	picked;
+	double	   *scratch;
+	KmStatus	status;
+
+	if (fit->space.cosine)
+		return cut_all(fit, cuts, bins);
+	KM_TRY(km_fit_pick(fit, KM_SILHOUETTE_ROWS, &picked));
+	scratch = km_alloc(fit->host, (size_t) picked.n, sizeof(double));
+	status = scratch == NULL ? KM_NO_MEMORY :
+		cut_picked(fit, &picked, scratch, cuts, bins);
+	km_picked_clear(&picked);
+	km_free(fit->host, scratch);
+	return status;
+}
+
+static KmStatus
 make_number_bins(KmFit *fit, KmBins *bins)
 {
-	const KmTable *table = fit->table;
-	bool		cosine = fit->space.cosine;
-	int64_t		nrows = !cosine && table->nrows > KM_SILHOUETTE_ROWS ?
-		KM_SILHOUETTE_ROWS : table->nrows;
-	KmPicked	picked = {0};
-	double	   *scratch;
-	Cuts	   *cuts;
-	KmStatus	status = KM_OK;
+	Cuts	   *cuts = km_alloc_zero(fit->host, fit->table->nnum,
+									 sizeof(Cuts));
+	KmStatus	status = cuts == NULL ? KM_NO_MEMORY :
+		make_cuts(fit, cuts, bins);
 
-	scratch = km_alloc(fit->host, (size_t) nrows, sizeof(double));
-	cuts = km_alloc(fit->host, table->nnum, sizeof(Cuts));
-	if (scratch == NULL || cuts == NULL)
-		status = KM_NO_MEMORY;
-	if (status == KM_OK && !cosine)
-		status = km_fit_pick(fit, nrows, &picked);
-	if (status == KM_OK)
-		status = cut_numbers(fit, cosine ? NULL : &picked, scratch, cuts,
-							 bins);
 	if (status == KM_OK)
 		status = count_numbers(fit, cuts, bins);
 	if (status == KM_OK)
 		count_missing(fit, cuts, bins);
-	km_picked_clear(&picked);
 	km_free(fit->host, cuts);
-	km_free(fit->host, scratch);
 	return status;
 }
 

@@ -12,7 +12,7 @@ const KmStep *
 km_step(KmStepId id)
 {
 	static const KmStep *const steps[] = {
-		&km_step_statistics, &km_step_place, &km_step_sample,
+		&km_step_statistics, &km_step_ranks, &km_step_place, &km_step_sample,
 		&km_step_assign, &km_step_farthest, &km_step_renumber,
 		&km_step_distances, &km_step_extent, &km_step_means, &km_step_bins
 	};

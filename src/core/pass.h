@@ -74,6 +74,7 @@ struct KmJob
 };
 
 extern const KmStep km_step_statistics;
+extern const KmStep km_step_ranks;
 extern const KmStep km_step_place;
 extern const KmStep km_step_sample;
 extern const KmStep km_step_assign;

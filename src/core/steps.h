@@ -54,7 +54,7 @@ extern KmStatus km_statistics_input(const KmTable *table,
 									const KmRounding *rounding,
 									void **input, size_t *size);
 
-/* ---- order statistics of raw rows (ranks.c) ---- */
+/* ---- quantiles of raw rows (quantiles.c) ---- */
 
 /* most of them that are asked for at once */
 #define KM_MAX_ORDERS	16
@@ -258,5 +258,35 @@ extern KmStatus km_sum_rows(KmRun *run, int k, const double *centers,
 /* Cosine: weighted, as long as they were, multiplied by scale. */
 extern KmStatus km_sum_long_rows(KmRun *run, int k, const double *centers,
 								 double scale, KmWide *sums);
+
+/* ---- order statistics (ranks.c) ---- */
+
+/*
+ * Values of numeric slots, found by passes that count.  Raw rows when the run
+ * has no space; missing values are left out.  Cosine's positions are as long
+ * as they were.
+ */
+typedef struct KmRanking KmRanking;
+
+typedef struct KmRankTarget
+{
+	int			slot;
+	int64_t		nth;			/* from 0 */
+	double		value;			/* what is found */
+	/* while it is looked for */
+	bool		is_found;
+	uint64_t	low;			/* it is between these keys */
+	uint64_t	high;
+	int64_t		below;			/* values below low */
+} KmRankTarget;
+
+/* One pass; the run's parts must live as long. */
+extern KmStatus km_ranking_create(const KmRun *run, KmRanking **ranking);
+/* values that the slot has */
+extern int64_t km_ranking_count(const KmRanking *ranking, int slot);
+/* n targets, by slot; of a slot by nth */
+extern KmStatus km_ranking_find(KmRanking *ranking, KmRankTarget *targets,
+								int n);
+extern void km_ranking_free(KmRanking *ranking);
 
 #endif							/* KM_STEPS_H */

@@ -151,10 +151,14 @@ encode_row(const Data *data, Fitted *fitted, int *next, int row,
 	}
 }
 
-/* Rows in the given order (NULL: as they stand), up to km_fit_begin. */
+/*
+ * Rows in the given order (NULL: as they stand), up to km_fit_begin.  Those
+ * beyond the limit (0: none) go to the store.
+ */
 MAYBE_UNUSED static KmStatus
-fit_begin(TestHost *host, const Data *data, const int *order,
-		  const KmOptions *options, Fitted *fitted)
+fit_begin_stored(TestHost *host, const Data *data, const int *order,
+				 const KmOptions *options, size_t limit, const KmStore *store,
+				 Fitted *fitted)
 {
 	const int  *recode[DATA_FEATURES];
 	int			next[DATA_FEATURES] = {0};
@@ -165,8 +169,10 @@ fit_begin(TestHost *host, const Data *data, const int *order,
 	describe_features(data, fitted);
 	fitted->status = km_rows_create(&host->host, data->nfeatures, data->kinds,
 									data->weights != NULL,
-									options->distance == KM_COSINE, 0,
+									options->distance == KM_COSINE, limit,
 									&fitted->rows);
+	if (fitted->status == KM_OK && store != NULL)
+		fitted->status = km_rows_spill(fitted->rows, store);
 	for (int i = 0; i < data->nrows && fitted->status == KM_OK; i++)
 	{
 		int			row = order == NULL ? i : order[i];
@@ -184,6 +190,13 @@ fit_begin(TestHost *host, const Data *data, const int *order,
 	if (fitted->fit != NULL)
 		fitted->rows = NULL;	/* the fit's now */
 	return fitted->status;
+}
+
+MAYBE_UNUSED static KmStatus
+fit_begin(TestHost *host, const Data *data, const int *order,
+		  const KmOptions *options, Fitted *fitted)
+{
+	return fit_begin_stored(host, data, order, options, 0, NULL, fitted);
 }
 
 MAYBE_UNUSED static KmStatus

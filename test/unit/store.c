@@ -1,0 +1,333 @@
+/*
+ * store.c
+ *		Tables larger than memory: the same bits wherever blocks are, refused,
+ *		stopped, and with a store that fails.
+ */
+#include "data.h"
+
+/* ---- a store in memory ---- */
+
+typedef struct Store
+{
+	KmStore		store;
+	unsigned char *bytes;
+	bool	   *written;
+	int64_t		size;
+	long		reads;
+	long		writes;
+	long		fail_at;		/* number of the call that fails; 0: none */
+} Store;
+
+static KmStatus
+put_bytes(void *arg, int64_t at, const void *bytes, size_t size)
+{
+	Store	   *store = arg;
+	int64_t		end = at + (int64_t) size;
+
+	if (++store->writes + store->reads == store->fail_at)
+		return KM_OVER_LIMIT;
+	if (end > store->size)
+	{
+		store->bytes = realloc(store->bytes, end);
+		store->written = realloc(store->written, end * sizeof(bool));
+		memset(store->written + store->size, 0, end - store->size);
+		store->size = end;
+	}
+	memcpy(store->bytes + at, bytes, size);
+	memset(store->written + at, true, size);
+	return KM_OK;
+}
+
+static KmStatus
+get_bytes(void *arg, int64_t at, void *bytes, size_t size)
+{
+	Store	   *store = arg;
+
+	if (store->writes + ++store->reads == store->fail_at)
+		return KM_OVER_LIMIT;
+	for (size_t i = 0; i < size; i++)
+	{
+		if (at + (int64_t) i >= store->size || !store->written[at + i])
+			abort();
+	}
+	memcpy(bytes, store->bytes + at, size);
+	return KM_OK;
+}
+
+static void
+store_init(Store *store)
+{
+	memset(store, 0, sizeof(*store));
+	store->store.write = put_bytes;
+	store->store.read = get_bytes;
+	store->store.arg = store;
+}
+
+static void
+store_free(Store *store)
+{
+	free(store->bytes);
+	free(store->written);
+}
+
+/* ---- fits ---- */
+
+typedef enum Flags
+{
+	COSINE = 1,
+	CLIP = 2,					/* and robust scaling */
+	WEIGHTED = 4,
+	MISSING = 8,
+	SMALL = 16,					/* sample */
+	MANY = 32					/* several k */
+} Flags;
+
+typedef struct Scene
+{
+	const char *name;
+	int			flags;
+	int			categories;
+	int			nrows;
+} Scene;
+
+static const Scene scenes[] = {
+	{"plain", 0, 0, 1500},
+	{"weighted, mixed, missing values", WEIGHTED | MISSING, 2, 1200},
+	{"clipped, robust", CLIP | MISSING, 1, 1100},
+	{"cosine", COSINE, 0, 900},
+	{"cosine, weighted, missing values", COSINE | WEIGHTED | MISSING, 0, 700},
+	{"a part as the sample", SMALL, 1, 3000},
+	{"several k", MANY, 1, 800}
+};
+
+#define SCENES	((int) (sizeof(scenes) / sizeof(*scenes)))
+#define MAX_K	5
+
+static void
+make_scene(const Scene *scene, Data *data, KmOptions *options)
+{
+	uint64_t	state = 5;
+
+	km_options_default(options);
+	options->distance = scene->flags & COSINE ? KM_COSINE : KM_EUCLIDEAN;
+	options->clip = (scene->flags & CLIP) != 0;
+	options->clip_low = 0.05;
+	options->clip_high = 0.9;
+	options->scale = scene->flags & CLIP ? KM_ROBUST : KM_ZSCORE;
+	options->fill_nulls = (scene->flags & MISSING) != 0;
+	if (scene->flags & SMALL)
+		options->sample = 60;
+	options->n_init = 1;
+	data_blobs(data, &state, scene->nrows, 4, 6, 0.4);
+	for (int f = 0; f < scene->categories; f++)
+		data_categorise(data, &state, 3 - f, 3);
+	if (scene->flags & WEIGHTED)
+	{
+		data->weights = malloc(sizeof(double) * scene->nrows);
+		for (int i = 0; i < scene->nrows; i++)
+			data->weights[i] = 1 + random_below(&state, 9);
+	}
+	for (int i = 0; i < scene->nrows && scene->flags & MISSING; i += 37)
+		data_row(data, i)[i % 4] = NAN;
+}
+
+/* All that a fit tells, as bytes. */
+typedef struct Told
+{
+	unsigned char *bytes;
+	size_t		size;
+} Told;
+
+static void
+tell(Told *told, const void *bytes, size_t size)
+{
+	told->bytes = realloc(told->bytes, told->size + size);
+	memcpy(told->bytes + told->size, bytes, size);
+	told->size += size;
+}
+
+static void
+tell_score(void *arg, const KmScore *score)
+{
+	tell(arg, &score->segment, sizeof(int));
+	tell(arg, &score->distance, sizeof(double));
+}
+
+static KmStatus
+measure(Fitted *fitted, KmSolution *const *solutions, int n, Told *told)
+{
+	KmBins		bins[DATA_FEATURES];
+	KmEvidence *evidence = NULL;
+	KmPredictor *predictor = NULL;
+	double		values[MAX_K];
+	double		db = 0;
+	double		ch = 0;
+	KmStatus	status = KM_OK;
+
+	for (int i = 0; i < n && status == KM_OK; i++)
+	{
+		status = km_fit_quality(fitted->fit, solutions[i], &db, &ch);
+		tell(told, &db, sizeof(db));
+		tell(told, &ch, sizeof(ch));
+	}
+	if (status == KM_OK)
+		status = km_evidence_create(fitted->fit, solutions, n, &evidence);
+	if (status == KM_OK)
+		status = km_evidence_silhouettes(evidence, values);
+	if (status == KM_OK)
+		tell(told, values, sizeof(double) * n);
+	km_evidence_free(evidence);
+	memset(bins, 0, sizeof(bins));
+	if (status == KM_OK)
+		status = km_fit_bins(fitted->fit, bins);
+	if (status == KM_OK)
+		tell(told, bins, sizeof(bins));
+	if (status == KM_OK)
+		status = km_fit_model(fitted->fit, solutions[n - 1], &fitted->model);
+	if (status == KM_OK)
+	{
+		fitted->model.options = "{}";
+		told->bytes = realloc(told->bytes, told->size +
+							  km_model_size(&fitted->model));
+		km_model_write(&fitted->model, told->bytes + told->size);
+		told->size += km_model_size(&fitted->model);
+		status = km_predictor_create(&fitted->host->host, &fitted->model,
+									 &predictor);
+	}
+	if (status == KM_OK)
+		status = km_fit_score(fitted->fit, predictor, tell_score, told);
+	km_predictor_free(predictor);
+	return status;
+}
+
+/* limit: of the rows in memory; store NULL: all are */
+static KmStatus
+run_scene(TestHost *host, const Scene *scene, const Data *data,
+		  const KmOptions *options, size_t limit, const KmStore *store,
+		  Told *told)
+{
+	KmSolution *solutions[MAX_K];
+	Fitted		fitted;
+	int			n = scene->flags & MANY ? MAX_K : 1;
+	KmStatus	status;
+
+	told->bytes = NULL;
+	told->size = 0;
+	(void) fit_begin_stored(host, data, NULL, options, limit, store, &fitted);
+	for (int i = 0; i < n && fitted.status == KM_OK; i++)
+		fitted.status = km_fit_run(fitted.fit, n == 1 ? 4 : i + 1, NULL,
+								   &solutions[i]);
+	if (fitted.status == KM_OK)
+		fitted.status = measure(&fitted, solutions, n, told);
+	status = fitted.status;
+	fitted_free(&fitted);
+	return status;
+}
+
+static void
+test_bits(const Scene *scene)
+{
+	TestHost	host;
+	Data		data;
+	KmOptions	options;
+	Told		memory;
+	bool		same = true;
+	long		reads = 0;
+
+	host_init(&host);
+	make_scene(scene, &data, &options);
+	same &= run_scene(&host, scene, &data, &options, 0, NULL,
+					  &memory) == KM_OK;
+	/* from nothing but one block to all but one */
+	for (size_t limit = 1; limit < 200000; limit = limit * 3 / 2 + 500)
+	{
+		Store		store;
+		Told		told;
+
+		store_init(&store);
+		same &= run_scene(&host, scene, &data, &options, limit, &store.store,
+						  &told) == KM_OK;
+		same &= told.size == memory.size &&
+			memcmp(told.bytes, memory.bytes, told.size) == 0;
+		reads += store.reads;
+		free(told.bytes);
+		store_free(&store);
+	}
+	check(same && reads > 100, "the same bits wherever rows are: %s",
+		  scene->name);
+	check(host.outstanding == 0, "all freed");
+	free(memory.bytes);
+	data_free(&data);
+}
+
+static void
+test_failures(const Scene *scene)
+{
+	TestHost	host;
+	Data		data;
+	KmOptions	options;
+	Store		store;
+	Told		told;
+	bool		clean = true;
+	long		calls;
+	long		allocations;
+	long		polls;
+
+	host_init(&host);
+	make_scene(scene, &data, &options);
+	store_init(&store);
+	clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+					   &told) == KM_OK;
+	free(told.bytes);
+	calls = store.reads + store.writes;
+	allocations = host.allocations;
+	polls = host.polls;
+	store_free(&store);
+	for (long at = 1; at <= calls; at += 1 + at / 20)
+	{
+		store_init(&store);
+		store.fail_at = at;
+		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+						   &told) == KM_OVER_LIMIT;
+		clean &= host.outstanding == 0;
+		free(told.bytes);
+		store_free(&store);
+	}
+	check(clean, "a store that fails at any of %ld calls: told, and all freed",
+		  calls);
+	clean = true;
+	for (long at = 1; at <= allocations; at += 1 + at / 20)
+	{
+		host_init(&host);
+		host.refuse_at = at;
+		store_init(&store);
+		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+						   &told) == KM_NO_MEMORY && host.outstanding == 0;
+		free(told.bytes);
+		store_free(&store);
+	}
+	check(clean, "any of %ld allocations refused", allocations);
+	clean = true;
+	for (long at = 1; at <= polls; at += 1 + at / 10)
+	{
+		host_init(&host);
+		host.stop_at = at;
+		store_init(&store);
+		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+						   &told) == KM_CANCELLED && host.outstanding == 0;
+		free(told.bytes);
+		store_free(&store);
+	}
+	check(clean, "stopped at any of %ld polls", polls);
+	data_free(&data);
+}
+
+int
+main(void)
+{
+	for (int i = 0; i < SCENES; i++)
+		test_bits(&scenes[i]);
+	test_failures(&scenes[1]);
+	test_failures(&scenes[4]);
+	return finish();
+}
