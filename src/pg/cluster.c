@@ -156,6 +156,19 @@ score_rows(KsegIngest *ingest, const KmModel *model, int32 *segments)
 		kseg_raise(status);
 }
 
+/* Rows may go to a file, their segments may not. */
+static void
+check_segments(int64 nrows, int nfeatures)
+{
+	Size		needed = sizeof(int32) * nrows;
+
+	/* rows of a partition are addressed by an int */
+	if (nrows > INT_MAX)
+		kseg_error_work_mem(nrows, nfeatures);
+	if (needed > (Size) kseg_work_mem * 1024)
+		kseg_error_work_mem_known(nrows, nfeatures, needed);
+}
+
 static void
 segment_partition(FunctionCallInfo fcinfo, Partition *partition)
 {
@@ -175,10 +188,7 @@ segment_partition(FunctionCallInfo fcinfo, Partition *partition)
 	kseg_progress_phase(KSEG_PHASE_READ);
 	reader = make_reader(fcinfo, kseg_options_parse(partition->json,
 													partition->k, true));
-	/* rows of a partition are addressed by an int */
-	if (nrows > INT_MAX)
-		kseg_error_work_mem(nrows, reader->ncolumns);
-	kseg_ingest_expect(reader->ingest, nrows);
+	check_segments(nrows, reader->ncolumns);
 	segments = MemoryContextAllocHuge(partition_context,
 									  sizeof(int32) * nrows);
 	for (int i = 0; i < (int) nrows; i++)

@@ -401,6 +401,28 @@ kseg_error_work_mem(int64 rows, int nfeatures)
 }
 
 void
+kseg_error_spill_write(const char *path)
+{
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not write to temporary file \"%s\": %m", path),
+			 errhint("Rows beyond \"kseg.work_mem\" (%d MB) go to temporary files.",
+					 kseg_work_mem / 1024)));
+}
+
+void
+kseg_error_spill_read(const char *path, int done)
+{
+	if (done < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read temporary file \"%s\": %m", path)));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("temporary file \"%s\" is shorter than it was", path)));
+}
+
+void
 kseg_error_work_mem_known(int64 rows, int nfeatures, Size needed)
 {
 	ereport(ERROR,

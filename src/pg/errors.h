@@ -76,6 +76,9 @@ pg_noreturn extern void kseg_error_scaled_range(const char *feature);
 /* ---- memory ---- */
 
 pg_noreturn extern void kseg_error_work_mem(int64 rows, int nfeatures);
+/* errno says why; done: what reading returned */
+pg_noreturn extern void kseg_error_spill_write(const char *path);
+pg_noreturn extern void kseg_error_spill_read(const char *path, int done);
 /* needed: bytes, when the number of rows is known beforehand */
 pg_noreturn extern void kseg_error_work_mem_known(int64 rows, int nfeatures,
 												  Size needed);

@@ -3,8 +3,8 @@
  *		Rows on their way from the server into the core, and the fit of them.
  *
  * All memory of a fit is in one context: a thousand groups have a thousand
- * of them at a time, so it starts with a kilobyte.  The rows are bounded by
- * kseg.work_mem.
+ * of them at a time, so it starts with a kilobyte.  What of the rows is beyond
+ * kseg.work_mem goes to a file (spill.c).
  */
 #include "postgres.h"
 
@@ -43,7 +43,6 @@ struct KsegIngest
 	int64		skipped;
 	int64		without_values; /* of them: an array that was null */
 	int64	   *missing;		/* one per feature: nulls in skipped rows */
-	int64		expected;		/* rows, 0: not known */
 	instr_time	started;		/* for messages at DEBUG1 */
 
 	/* after kseg_ingest_begin() */
@@ -52,10 +51,13 @@ struct KsegIngest
 };
 
 /*
- * Beside its values a row takes its segment and how safely it is in it
- * (src/core/lloyd.c).
+ * Beside its values a row takes its segment and bounds of its distances
+ * (src/core/assign.c).
  */
-#define ROW_OVERHEAD	6
+#define ROW_OVERHEAD	12
+
+/* Of kseg.work_mem an eighth is for the blocks that come from the file. */
+#define SPILL_SHARE		0.875
 
 /* What kseg.work_mem leaves for the values of rows of so many. */
 static Size
@@ -63,7 +65,7 @@ values_limit(int nvalues)
 {
 	double		share = nvalues * sizeof(double);
 
-	return (Size) ((double) kseg_work_mem * 1024 *
+	return (Size) ((double) kseg_work_mem * 1024 * SPILL_SHARE *
 				   (share / (share + ROW_OVERHEAD)));
 }
 
@@ -112,6 +114,7 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 			const Oid *types)
 {
 	MemoryContext old = MemoryContextSwitchTo(ingest->context);
+	KsegSpill  *spill;
 	KmKind	   *kinds;
 	int			n = 0;
 
@@ -149,6 +152,8 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 							  ingest->options->core.distance == KM_COSINE,
 							  values_limit(ingest->nfeatures),
 							  &ingest->rows));
+	spill = kseg_spill_create(ingest->context);
+	kseg_check(km_rows_spill(ingest->rows, kseg_spill_store(spill)));
 	pfree(kinds);
 	MemoryContextSwitchTo(old);
 }
@@ -170,12 +175,6 @@ kseg_ingest_create_array(MemoryContext parent, KsegOptions *options)
 }
 
 void
-kseg_ingest_expect(KsegIngest *ingest, int64 rows)
-{
-	ingest->expected = rows;
-}
-
-void
 kseg_check_rows(int64 rows, int nfeatures)
 {
 	double		needed = (double) rows *
@@ -183,22 +182,6 @@ kseg_check_rows(int64 rows, int nfeatures)
 
 	if (needed > (double) kseg_work_mem * 1024)
 		kseg_error_work_mem_known(rows, nfeatures, (Size) needed);
-}
-
-/* The rows do not fit: say by how much, if that can be told. */
-pg_noreturn static void
-raise_over_limit(const KsegIngest *ingest)
-{
-	int64		rows = km_rows_count(ingest->rows);
-	Size		bytes = km_rows_bytes(ingest->rows);
-
-	/* what the rows so far take, an eighth more for the last block */
-	if (ingest->expected > rows && rows > 0)
-		kseg_error_work_mem_known(ingest->expected, ingest->nfeatures,
-								  (Size) ((1.125 * bytes / rows +
-										   ROW_OVERHEAD) *
-										  ingest->expected));
-	kseg_error_work_mem(rows, ingest->nfeatures);
 }
 
 /* ---- rows ---- */
@@ -255,7 +238,6 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 {
 	double		weight = 1;
 	int			n = 0;
-	KmStatus	status;
 
 	if (ingest->weight_column >= 0)
 		weight = read_weight(ingest, values);
@@ -281,10 +263,7 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 		}
 	}
 
-	status = km_rows_add(ingest->rows, ingest->values, weight);
-	if (unlikely(status == KM_OVER_LIMIT))
-		raise_over_limit(ingest);
-	kseg_check(status);
+	kseg_check(km_rows_add(ingest->rows, ingest->values, weight));
 	return true;
 }
 
@@ -305,7 +284,6 @@ bool
 kseg_ingest_add_values(KsegIngest *ingest, const double *values)
 {
 	bool		is_complete = true;
-	KmStatus	status;
 
 	for (int c = 0; c < ingest->ncolumns; c++)
 		is_complete &= !isnan(values[c]);
@@ -319,10 +297,7 @@ kseg_ingest_add_values(KsegIngest *ingest, const double *values)
 
 	for (int c = 0; c < ingest->ncolumns; c++)
 		ingest->has_value[c] |= !isnan(values[c]);
-	status = km_rows_add(ingest->rows, values, 1);
-	if (unlikely(status == KM_OVER_LIMIT))
-		raise_over_limit(ingest);
-	kseg_check(status);
+	kseg_check(km_rows_add(ingest->rows, values, 1));
 	return true;
 }
 

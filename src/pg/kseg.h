@@ -73,6 +73,14 @@ kseg_check(KmStatus status)
  */
 extern const KmHost *kseg_host(MemoryContext context);
 
+/* ---- rows beyond kseg.work_mem (spill.c) ---- */
+
+typedef struct KsegSpill KsegSpill;
+
+/* A place for them, on disk once it is used; it goes with the context. */
+extern KsegSpill *kseg_spill_create(MemoryContext context);
+extern const KmStore *kseg_spill_store(const KsegSpill *spill);
+
 /* ---- columns: from a Datum to a double (column.c) ---- */
 
 typedef struct KsegDictionary KsegDictionary;	/* category -> code */
@@ -249,8 +257,6 @@ extern KsegIngest *kseg_ingest_query(MemoryContext context,
 									 KsegOptions *options, const char *query,
 									 const struct KsegGuard *guard);
 
-/* so many rows will come, for the error when they do not fit */
-extern void kseg_ingest_expect(KsegIngest *ingest, int64 rows);
 /* raise if that many rows of that many features exceed kseg.work_mem */
 extern void kseg_check_rows(int64 rows, int nfeatures);
 
