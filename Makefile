@@ -182,6 +182,6 @@ $(unit_dir)/core.a: $(unit_core)
 
 $(unit_programs): $(unit_dir)/%: test/unit/%.c $(unit_dir)/core.a Makefile
 	@mkdir -p $(@D)
-	$(CC) $(unit_flags) -MF $@.program.d -Isrc/core $< $(unit_dir)/core.a -lm -o $@
+	$(CC) $(unit_flags) -MF $@.program.d -Isrc/core $< $(unit_dir)/core.a -lm -lpthread -o $@
 
 -include $(wildcard $(unit_dir)/*.d)

@@ -71,6 +71,7 @@ typedef struct KmHost
 	 * a few thousand times a second at most. */
 	void		(*report) (void *arg, KmPhase phase, int64_t done,
 						   int64_t total);
+	const struct KmCrew *crew;	/* NULL: the caller works alone */
 } KmHost;
 
 /*
@@ -84,6 +85,44 @@ typedef struct KmStore
 	KmStatus	(*read) (void *arg, int64_t at, void *bytes, size_t size);
 	void	   *arg;
 } KmStore;
+
+/* Memory that all members of a crew can look at, each at its own address. */
+typedef uint64_t KmHandle;		/* 0: none */
+
+/*
+ * Others who help the caller: processes or threads.  What they do, and that
+ * the results do not depend on how many they are, is crew.h's.
+ */
+typedef struct KmCrew
+{
+	/*
+	 * How many there are beside the caller, at most; 0 when it would not pay
+	 * for so much work (multiply-adds, roughly).
+	 */
+	int			(*gather) (void *arg, double work);
+	/* zeroed, on a cache line's boundary; NULL: refused */
+	void	   *(*share) (void *arg, size_t size, KmHandle *handle);
+	/* where it is for this member; NULL: it cannot be seen */
+	void	   *(*see) (void *arg, KmHandle handle);
+	void		(*unshare) (void *arg, KmHandle handle);
+	/* the others may call km_crew_help() with this, and do when they can */
+	void		(*call) (void *arg, int task, KmHandle input);
+	/* no other one starts, and those who did have returned */
+	void		(*wait) (void *arg);
+	/* multiply-adds below which a task is not worth calling them */
+	double		grain;
+	void	   *arg;
+} KmCrew;
+
+#define KM_CREW_GRAIN	(1000 * 1000.0) /* some 10 times what calling takes */
+
+/*
+ * What a member does when it is called.  host: with memory of its own; its
+ * crew has to share and see, and gathers nobody.  member: 1 .. the number of
+ * members.  Failures are told to the caller.
+ */
+extern void km_crew_help(const KmHost *host, int member, int task,
+						 KmHandle input);
 
 typedef enum KmScale
 {

@@ -149,6 +149,8 @@ typedef struct KmBlock
 	size_t		beside_room;
 	size_t		beside_size;	/* 0: nothing */
 	bool		beside_is_zero; /* nothing was written yet */
+	KmHandle	shared;			/* data, for a crew; 0: it is not shared */
+	KmHandle	beside_shared;	/* the same of what is beside */
 } KmBlock;
 
 typedef struct KmTable
@@ -173,6 +175,7 @@ typedef struct KmTable
 	size_t		limit;			/* 0: none */
 	double		max_weight;
 	struct KmStored *stored;	/* blocks beyond the limit; NULL: none */
+	struct KmSharing *sharing;	/* of blocks that a crew sees (share.c) */
 } KmTable;
 
 struct KmRows
@@ -456,6 +459,7 @@ typedef struct KmSample
 	int64_t		distinct;		/* rows in the sample */
 	double		weight;			/* sum of the sample's weights */
 	double		squares;		/* weighted sum of norm */
+	KmHandle	shared;			/* a copy that a crew sees; 0: none */
 } KmSample;
 
 /*
@@ -624,7 +628,7 @@ extern void km_pool_clear(const KmSpace *space, KmPool *pool);
  * Fill the pool with solutions for k on the sample.  previous: NULL, or
  * centers of previous_k < k segments that one chain builds on.
  */
-extern KmStatus km_search(const KmSample *sample, const KmSpace *space,
+extern KmStatus km_search(KmSample *sample, const KmSpace *space,
 						  KmPoll *poll, const KmOptions *options, int k,
 						  const double *previous, int previous_k,
 						  KmPool *pool);

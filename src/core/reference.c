@@ -23,6 +23,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "crew.h"
 #include "fit.h"
 
 /*
@@ -670,7 +671,7 @@ km_drop(double before, double after, double total)
 
 /* Inertia of a reference for each k from first on, then its drops. */
 static KmStatus
-measure_drops(const Source *source, const KmSample *sample, int which,
+measure_drops(const Source *source, KmSample *sample, int which,
 			  int first, int n, double *drops)
 {
 	KmFit	   *fit = source->fit;
@@ -691,8 +692,8 @@ measure_drops(const Source *source, const KmSample *sample, int which,
 	{
 		pool.n = 0;
 		options.n_init = first + i < FEW_SEGMENTS ? CHAINS_FEW : 1;
-		status = km_search(sample, &fit->space, &fit->poll, &options,
-						   first + i, i == 0 ? NULL : previous,
+		status = km_search(sample, &fit->space, &fit->poll, &options, first + i,
+						   i == 0 ? NULL : previous,
 						   first + i - 1, &pool);
 		if (status != KM_OK)
 			break;
@@ -710,26 +711,140 @@ measure_drops(const Source *source, const KmSample *sample, int which,
 	return status;
 }
 
+/* ---- references, made by whoever is free ---- */
+
+/* Each reference is an item. */
+typedef struct ReferenceTask
+{
+	KmTask		task;
+	/* set once: what is looked at of a fit */
+	KmOptions	options;
+	double		spread;
+	int			first;
+	int			n;
+	int			references;
+	int			nrows;			/* of a reference */
+	KmHandle	sample;
+	/* offsets */
+	size_t		space;
+	size_t		drops;			/* references x n */
+} ReferenceTask;
+
+static KmStatus
+measure_references(ReferenceTask *task, KmFit *fit)
+{
+	double	   *drops = (double *) ((char *) task + task->drops);
+	Source		source;
+	KmStatus	status = KM_OK;
+	int64_t		b = km_task_take(&task->task, task->references);
+
+	if (b < 0)
+		return KM_OK;
+	status = create_source(fit, task->nrows, &source);
+	for (; b >= 0 && status == KM_OK;
+		 b = km_task_take(&task->task, task->references))
+	{
+		KmSample	sample;
+
+		km_report(fit->host, KM_PHASE_REFERENCE, b + 1, task->references);
+		status = make_reference(&source, (int) b, task->nrows, &sample);
+		if (status == KM_OK)
+			status = measure_drops(&source, &sample, (int) b, task->first,
+								   task->n, drops + b * task->n);
+		km_sample_clear(fit->host, &sample);
+	}
+	free_source(&source);
+	return status;
+}
+
+/* What of a fit a member's part looks at; it has no more. */
+static void
+part_fit(const ReferenceTask *task, KmPart *part, KmFit *fit)
+{
+	fit->host = &part->host;
+	fit->poll = part->poll;
+	fit->options = task->options;
+	fit->spread = task->spread;
+	fit->features = fit->space.features;
+	fit->space.host = &part->host;
+	fit->sample.table.host = &part->host;
+}
+
+KmStatus
+km_help_references(KmPart *part, void *input)
+{
+	ReferenceTask *task = input;
+	KmFit		fit = {0};
+	KmBlock		block;
+
+	KM_TRY(km_sample_see(part->of, &part->host, task->sample, &fit.sample,
+						 &block));
+	km_space_see(&part->host, task, task->space, &fit.space);
+	part_fit(task, part, &fit);
+	return measure_references(task, &fit);
+}
+
+static ReferenceTask *
+create_task(KmFit *fit, int first, int n, int references, int others,
+			KmHandle *handle)
+{
+	size_t		end = sizeof(ReferenceTask);
+	ReferenceTask layout = {0};
+	ReferenceTask *task;
+
+	layout.options = fit->options;
+	layout.spread = fit->spread;
+	layout.first = first;
+	layout.n = n;
+	layout.references = references;
+	layout.nrows = fit->table->nrows < REFERENCE_ROWS ?
+		(int) fit->table->nrows : REFERENCE_ROWS;
+	layout.sample = fit->sample.shared;
+	layout.space = km_space_lay(&end, &fit->space);
+	layout.drops = km_lay(&end, (size_t) references * n, sizeof(double));
+	task = km_task_create(fit->host, others, end, handle);
+	if (task == NULL)
+		return NULL;
+	*task = layout;
+	km_space_put(task, task->space, &fit->space);
+	return task;
+}
+
 KmStatus
 km_reference_drops(KmFit *fit, int first, int n, int references,
 				   double *drops)
 {
-	int			nrows = fit->table->nrows < REFERENCE_ROWS ?
-		(int) fit->table->nrows : REFERENCE_ROWS;
-	Source		source;
-	KmStatus	status = create_source(fit, nrows, &source);
+	const KmHost *host = fit->host;
+	double		work = (double) references * REFERENCE_ROWS *
+		fit->space.nfeatures * (MIX_ROWS + n * (first + n / 2.0) * 50);
+	int			others = km_crew_others(host, work, work);
+	ReferenceTask *task = NULL;
+	KmFit		own = {0};
+	KmHandle	handle;
+	KmPart		part;
+	KmStatus	status;
 
-	for (int b = 0; b < references && status == KM_OK; b++)
-	{
-		KmSample	sample;
-
-		km_report(fit->host, KM_PHASE_REFERENCE, b + 1, references);
-		status = make_reference(&source, b, nrows, &sample);
-		if (status == KM_OK)
-			status = measure_drops(&source, &sample, b, first, n,
-								   drops + (size_t) b * n);
-		km_sample_clear(fit->host, &sample);
-	}
-	free_source(&source);
+	if (others > 0 && km_sample_share(&fit->sample) != 0)
+		task = create_task(fit, first, n, references, others, &handle);
+	if (task == NULL)
+		task = create_task(fit, first, n, references, 0, &handle);
+	if (task == NULL)
+		return KM_NO_MEMORY;
+	if (handle != 0)
+		host->crew->call(host->crew->arg, KM_TASK_REFERENCES, handle);
+	km_part_begin(&part, host, &fit->poll, &task->task);
+	own.sample = fit->sample;
+	own.space = fit->space;
+	part_fit(task, &part, &own);
+	status = measure_references(task, &own);
+	part.poll.work = own.poll.work;
+	km_part_end(&part, status);
+	if (handle != 0)
+		host->crew->wait(host->crew->arg);
+	status = (KmStatus) atomic_load(&task->task.status);
+	if (status == KM_OK)
+		memcpy(drops, (char *) task + task->drops,
+			   sizeof(double) * references * n);
+	km_task_free(host, task, handle);
 	return status;
 }

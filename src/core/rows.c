@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "share.h"
 #include "store.h"
 
 #define FIRST_BLOCK_ROWS	32
@@ -53,12 +54,17 @@ add_block(KmTable *table, int capacity)
 		table->nblocks++;
 		return KM_OK;
 	}
-	/* a load that crosses cache lines costs two */
-	block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
-	if (block->memory == NULL)
-		return KM_NO_MEMORY;
-	block->data = (double *) (((uintptr_t) block->memory + CACHE_LINE - 1) &
-							  ~(uintptr_t) (CACHE_LINE - 1));
+	block->data = km_share_block(table, bytes, &block->shared);
+	if (block->data == NULL)
+	{
+		/* a load that crosses cache lines costs two */
+		block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
+		if (block->memory == NULL)
+			return KM_NO_MEMORY;
+		block->data = (double *)
+			(((uintptr_t) block->memory + CACHE_LINE - 1) &
+			 ~(uintptr_t) (CACHE_LINE - 1));
+	}
 	block->capacity = capacity;
 	table->nblocks++;
 	table->bytes += bytes;
@@ -202,6 +208,7 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 	table->nblocks = 0;
 	table->blocks_allocated = 0;
 	table->blocks = NULL;
+	table->sharing = NULL;
 	table->bytes = 0;
 	table->limit = 0;
 	table->stored = NULL;
@@ -223,11 +230,15 @@ km_table_alone(KmTable *table)
 {
 	for (int b = 0; b < table->nblocks; b++)
 	{
-		km_free(table->host, table->blocks[b].beside_memory);
-		table->blocks[b].beside_memory = NULL;
-		table->blocks[b].beside = NULL;
-		table->blocks[b].beside_size = 0;
+		KmBlock    *block = &table->blocks[b];
+
+		km_free(table->host, block->beside_memory);
+		block->beside_memory = NULL;
+		block->beside = NULL;
+		block->beside_shared = 0;
+		block->beside_size = 0;
 	}
+	km_unshare_beside(table);
 }
 
 KmStatus
@@ -235,6 +246,8 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 				size_t loose)
 {
 	km_table_alone(table);
+	if (km_share_beside(table, (per_row + loose) * KM_GROUP_ROWS + per_group))
+		return KM_OK;
 	if (km_table_is_stored(table))
 		KM_TRY(km_stored_beside(table, (per_row + loose) * KM_GROUP_ROWS +
 								per_group));
@@ -264,6 +277,7 @@ km_table_view(const KmTable *table, KmTable *view)
 {
 	*view = *table;
 	view->stored = NULL;
+	view->sharing = NULL;
 	view->blocks = km_alloc(table->host, table->nblocks, sizeof(KmBlock));
 	if (view->blocks == NULL)
 		return KM_NO_MEMORY;
@@ -271,8 +285,10 @@ km_table_view(const KmTable *table, KmTable *view)
 	{
 		view->blocks[b] = table->blocks[b];
 		view->blocks[b].memory = NULL;
+		view->blocks[b].shared = 0;
 		view->blocks[b].beside = NULL;
 		view->blocks[b].beside_memory = NULL;
+		view->blocks[b].beside_shared = 0;
 	}
 	return KM_OK;
 }
@@ -294,6 +310,7 @@ km_table_clear(KmTable *table)
 	km_stored_free(table);
 	for (int i = 0; i < table->nblocks; i++)
 		km_free(table->host, table->blocks[i].memory);
+	km_unshare_table(table);
 	km_free(table->host, table->blocks);
 	table->blocks = NULL;
 	table->nblocks = 0;

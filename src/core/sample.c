@@ -362,6 +362,9 @@ km_sample_clear(const KmHost *host, KmSample *sample)
 	/* never created: the table has no host */
 	if (sample->table.host != NULL)
 		km_table_clear(&sample->table);
+	if (sample->shared != 0)
+		host->crew->unshare(host->crew->arg, sample->shared);
+	sample->shared = 0;
 	km_free(host, sample->hash);
 	km_free(host, sample->norm);
 	km_free(host, sample->copies);

@@ -9,11 +9,15 @@
  * ends after ten failures in a row.  Chains repeat until the best basin has
  * been found often enough; work is counted in distances and never timed, so
  * that every machine searches the same.
+ *
+ * A chain is a function of the seed and its own number, so chains can be made
+ * at the same time.  They are looked at in the order of their numbers; those
+ * begun in vain, because an earlier one was the last, are dropped.
  */
 #include <math.h>
 #include <string.h>
 
-#include "km_internal.h"
+#include "crew.h"
 
 #define SWAP_CANDIDATES		2
 #define SWAP_FAILURES		10
@@ -30,6 +34,9 @@
 #define CHAINS_MAX			1000
 #define WORK_CHAIN			(WORK_LONG / CHAINS_LONG)	/* of one chain */
 #define HITS_ENOUGH			10		/* by themselves, whatever the work */
+
+/* rounds of Lloyd over all rows that a chain takes, roughly */
+#define CHAIN_ROUNDS		100.0
 
 static void
 free_search(KmSearch *search)
@@ -78,6 +85,8 @@ create_search(KmSearch *search, const KmSample *sample, const KmSpace *space,
 	status = km_packed_create(space, 1, &search->packed);
 	if (status == KM_OK)
 		status = km_table_view(&sample->table, &search->view);
+	/* its passes are the search's own work, whoever shares the sample */
+	search->view.host = host;
 	search->source.table = &search->view;
 	if (status == KM_OK)
 		status = km_lloyd_create(&search->source, space, poll, simd, k,
@@ -166,6 +175,9 @@ offer_solution(KmPool *pool, double inertia, const double *centers,
 }
 
 /* ---- chains ---- */
+
+/* draws of a chain, at most: each has a number of its own in all chains */
+#define CHAIN_DRAWS			(UINT64_C(1) << 32)
 
 /* Lloyd from the given centers; search->lloyd then holds the result. */
 static KmStatus
@@ -325,52 +337,337 @@ km_add_centers(const KmSample *sample, const KmSpace *space, KmPoll *poll,
 	return status;
 }
 
-KmStatus
-km_search(const KmSample *sample, const KmSpace *space, KmPoll *poll,
-		  const KmOptions *options, int k, const double *previous, int previous_k, KmPool *pool)
+/* ---- chains, made by whoever is free ---- */
+
+/* What a chain found; its centers stand in the slot's place. */
+typedef struct Found
+{
+	bool		is_there;
+	double		inertia;
+	double		work;
+} Found;
+
+/*
+ * Chains may be begun so far ahead of the last one that was looked at: a slot
+ * for each.
+ */
+#define SLOTS_PER_MEMBER	3
+
+typedef struct ChainTask
+{
+	KmTask		task;
+	/* set once */
+	KmOptions	options;
+	int			k;
+	int			previous_k;		/* 0: there are none before */
+	int			width;
+	int			nslots;
+	double		nothing;		/* an inertia that is as good as 0 */
+	KmHandle	sample;
+	/* offsets */
+	size_t		space;
+	size_t		previous;		/* previous_k x width */
+	size_t		found;			/* of each slot: Found, */
+	size_t		centers;		/* k x width */
+	size_t		pool;			/* KM_POOL_MAX x k x width */
+	/* changes, under the lock */
+	int			chains;			/* looked at */
+	int			hits;
+	double		best;
+	double		work;
+	int			npool;
+	double		pool_inertia[KM_POOL_MAX];
+	int			pool_place[KM_POOL_MAX];
+} ChainTask;
+
+static inline void *
+task_at(ChainTask *chains, size_t offset)
+{
+	return (char *) chains + offset;
+}
+
+static inline size_t
+chain_cells(const ChainTask *chains)
+{
+	return (size_t) chains->k * chains->width;
+}
+
+/* The task's pool, as a pool. */
+static void
+open_pool(ChainTask *chains, KmPool *pool)
+{
+	double	   *centers = task_at(chains, chains->pool);
+
+	pool->n = chains->npool;
+	for (int i = 0; i < KM_POOL_MAX; i++)
+	{
+		pool->inertia[i] = chains->pool_inertia[i];
+		pool->centers[i] = centers +
+			chain_cells(chains) * chains->pool_place[i];
+	}
+}
+
+static void
+close_pool(ChainTask *chains, const KmPool *pool)
+{
+	const double *centers = task_at(chains, chains->pool);
+
+	chains->npool = pool->n;
+	for (int i = 0; i < KM_POOL_MAX; i++)
+	{
+		chains->pool_inertia[i] = pool->inertia[i];
+		chains->pool_place[i] = (int) ((size_t) (pool->centers[i] - centers) /
+									   chain_cells(chains));
+	}
+}
+
+/* Look at the next chain; was it the last one? */
+static bool
+look_at_chain(ChainTask *chains)
+{
+	int			slot = chains->chains % chains->nslots;
+	Found	   *found = (Found *) task_at(chains, chains->found) + slot;
+	const double *centers = (const double *)
+		task_at(chains, chains->centers) + chain_cells(chains) * slot;
+	double		inertia = found->inertia;
+	KmPool		pool;
+
+	if (inertia < chains->best * (1 - SEARCH_TOL))
+		chains->hits = 0;
+	if (inertia < chains->best * (1 + SEARCH_TOL))
+		chains->hits++;
+	chains->best = inertia < chains->best ? inertia : chains->best;
+	chains->work += found->work;
+	open_pool(chains, &pool);
+	offer_solution(&pool, inertia, centers, chain_cells(chains));
+	close_pool(chains, &pool);
+	found->is_there = false;
+	chains->chains++;
+	return !(chains->best > chains->nothing) ||
+		enough_chains(&chains->options, chains->chains, chains->hits,
+					  chains->work);
+}
+
+/* A chain is done: look at it, and at those that waited for it. */
+static void
+settle_chain(ChainTask *chains, int chain, const Found *result,
+			 const double *centers)
+{
+	int			slot = chain % chains->nslots;
+	Found	   *found = task_at(chains, chains->found);
+
+	km_task_lock(&chains->task);
+	if (!km_task_stopped(&chains->task))
+	{
+		memcpy((double *) task_at(chains, chains->centers) +
+			   chain_cells(chains) * slot, centers,
+			   sizeof(double) * chain_cells(chains));
+		found[slot] = *result;
+		while (found[chains->chains % chains->nslots].is_there)
+		{
+			if (look_at_chain(chains))
+			{
+				km_task_stop(&chains->task);
+				break;
+			}
+		}
+	}
+	km_task_unlock(&chains->task);
+}
+
+/* Is there a slot for the chain's result?  Waits for one. */
+static KmStatus
+wait_for_slot(ChainTask *chains, int64_t chain, KmPoll *poll)
+{
+	for (;;)
+	{
+		bool		is_free;
+
+		km_task_lock(&chains->task);
+		is_free = chain < (int64_t) chains->chains + chains->nslots;
+		km_task_unlock(&chains->task);
+		if (is_free)
+			return KM_OK;
+		/* others are at work: some microseconds each time */
+		for (int i = 0; i < 1000; i++)
+		{
+			if (!km_poll(poll, 4))
+				return KM_CANCELLED;
+		}
+	}
+}
+
+/* Chain number "chain": what it finds is in search->centers. */
+static KmStatus
+make_chain(ChainTask *chains, KmSearch *search, int64_t chain, Found *found)
+{
+	const KmOptions *options = &chains->options;
+	double		before = work_done(search);
+	int			have = 0;
+
+	search->step = (uint64_t) chain * CHAIN_DRAWS;
+	/* the first chain of an elbow's next k splits the segments before */
+	if (chain == 0 && chains->previous_k > 0)
+	{
+		have = chains->previous_k;
+		memcpy(search->centers, task_at(chains, chains->previous),
+			   sizeof(double) * have * chains->width);
+	}
+	KM_TRY(seed_rest(search, search->centers, have, chains->k));
+	KM_TRY(run_chain(search, chains->k, options->failures > 0 ?
+					 options->failures : SWAP_FAILURES, &found->inertia));
+	found->work = work_done(search) - before;
+	found->is_there = true;
+	return KM_OK;
+}
+
+static KmStatus
+make_chains(ChainTask *chains, KmPart *part, const KmSample *sample,
+			const KmSpace *space)
 {
 	KmSearch	search;
-	KmStatus	status;
-	size_t		cells = (size_t) k * space->width;
-	int			chains = 0;
-	int			hits = 0;
-	double		best = INFINITY;
-	double		work;
+	KmStatus	status = KM_OK;
+	int64_t		chain;
 
-	/* the sums' rounding: what is not above it is as good as 0 */
-	double		nothing = (k + 10) * 0x1p-53 * sample->squares;
-
-	KM_TRY(create_search(&search, sample, space, poll, options->simd,
-						 options->seed, k));
-	do
+	KM_TRY(create_search(&search, sample, space, &part->poll,
+						 chains->options.simd, chains->options.seed,
+						 chains->k));
+	while (status == KM_OK &&
+		   (chain = km_task_take(&chains->task, CHAINS_MAX)) >= 0)
 	{
-		int			have = 0;
-		double		inertia;
+		Found		found;
 
-		km_report(space->host, KM_PHASE_SEARCH, chains + 1, options->n_init);
-		/* the first chain of an elbow's next k splits the segments before */
-		if (chains == 0 && previous != NULL)
-		{
-			have = previous_k;
-			memcpy(search.centers, previous,
-				   sizeof(double) * previous_k * space->width);
-		}
-		status = seed_rest(&search, search.centers, have, k);
+		km_report(space->host, KM_PHASE_SEARCH, chain + 1,
+				  chains->options.n_init);
+		status = wait_for_slot(chains, chain, &part->poll);
 		if (status == KM_OK)
-			status = run_chain(&search, k, options->failures > 0 ?
-							   options->failures : SWAP_FAILURES, &inertia);
-		if (status != KM_OK)
-			break;
-
-		if (inertia < best * (1 - SEARCH_TOL))
-			hits = 0;
-		if (inertia < best * (1 + SEARCH_TOL))
-			hits++;
-		best = inertia < best ? inertia : best;
-		offer_solution(pool, inertia, search.centers, cells);
-		chains++;
-		work = work_done(&search);
-	} while (best > nothing && !enough_chains(options, chains, hits, work));
+			status = make_chain(chains, &search, chain, &found);
+		if (status == KM_OK)
+			settle_chain(chains, (int) chain, &found, search.centers);
+	}
 	free_search(&search);
+	return status;
+}
+
+KmStatus
+km_help_chains(KmPart *part, void *input)
+{
+	ChainTask  *chains = input;
+	KmSample	sample;
+	KmBlock		block;
+	KmSpace		space;
+
+	if (km_task_stopped(&chains->task))
+		return KM_OK;
+	KM_TRY(km_sample_see(part->of, &part->host, chains->sample, &sample,
+						 &block));
+	km_space_see(&part->host, chains, chains->space, &space);
+	return make_chains(chains, part, &sample, &space);
+}
+
+/* ---- a search ---- */
+
+/* Members beside the caller who can make chains of it. */
+static int
+search_others(const KmSample *sample, const KmSpace *space,
+			  const KmOptions *options, int k)
+{
+	double		chain = (double) sample->distinct * k * space->nfeatures *
+		CHAIN_ROUNDS;
+
+	if (options->n_init == 1)
+		return 0;
+	return km_crew_others(space->host, chain, chain *
+						  (options->n_init > 0 ? options->n_init :
+						   CHAINS_MIN));
+}
+
+static ChainTask *
+create_chains(KmSample *sample, const KmSpace *space,
+			  const KmOptions *options, int k, const double *previous,
+			  int previous_k, int others, KmHandle *handle)
+{
+	ChainTask	layout = {0};
+	ChainTask  *chains;
+	size_t		cells = (size_t) k * space->width;
+	size_t		end = sizeof(ChainTask);
+
+	layout.options = *options;
+	layout.k = k;
+	layout.previous_k = previous == NULL ? 0 : previous_k;
+	layout.width = space->width;
+	layout.nslots = others == 0 ? 1 : SLOTS_PER_MEMBER * (others + 1);
+	/* the sums' rounding: what is not above it is as good as 0 */
+	layout.nothing = (k + 10) * 0x1p-53 * sample->squares;
+	layout.sample = sample->shared;
+	layout.best = INFINITY;
+	for (int i = 0; i < KM_POOL_MAX; i++)
+		layout.pool_place[i] = i;
+	layout.space = km_space_lay(&end, space);
+	layout.previous = km_lay(&end, (size_t) layout.previous_k * space->width,
+							 sizeof(double));
+	layout.found = km_lay(&end, (size_t) layout.nslots, sizeof(Found));
+	layout.centers = km_lay(&end, layout.nslots * cells, sizeof(double));
+	layout.pool = km_lay(&end, KM_POOL_MAX * cells, sizeof(double));
+
+	chains = km_task_create(space->host, others, end, handle);
+	if (chains == NULL)
+		return NULL;
+	*chains = layout;
+	km_space_put(chains, chains->space, space);
+	if (layout.previous_k > 0)
+		memcpy(task_at(chains, chains->previous), previous,
+			   sizeof(double) * layout.previous_k * space->width);
+	return chains;
+}
+
+/* What all members found, into the caller's pool. */
+static void
+take_pool(ChainTask *chains, KmPool *pool)
+{
+	KmPool		found;
+
+	open_pool(chains, &found);
+	pool->n = found.n;
+	for (int i = 0; i < found.n; i++)
+	{
+		pool->inertia[i] = found.inertia[i];
+		memcpy(pool->centers[i], found.centers[i],
+			   sizeof(double) * chain_cells(chains));
+	}
+}
+
+KmStatus
+km_search(KmSample *sample, const KmSpace *space, KmPoll *poll,
+		  const KmOptions *options, int k, const double *previous,
+		  int previous_k, KmPool *pool)
+{
+	const KmHost *host = space->host;
+	int			others = search_others(sample, space, options, k);
+	KmHandle	handle;
+	ChainTask  *chains = NULL;
+	KmPart		part;
+	KmSpace		own = *space;
+	KmStatus	status;
+
+	if (others > 0 && km_sample_share(sample) != 0)
+		chains = create_chains(sample, space, options, k, previous,
+							   previous_k, others, &handle);
+	if (chains == NULL)
+		chains = create_chains(sample, space, options, k, previous,
+							   previous_k, 0, &handle);
+	if (chains == NULL)
+		return KM_NO_MEMORY;
+	if (handle != 0)
+		host->crew->call(host->crew->arg, KM_TASK_CHAINS, handle);
+	km_part_begin(&part, host, poll, &chains->task);
+	own.host = &part.host;
+	km_part_end(&part, make_chains(chains, &part, sample, &own));
+	if (handle != 0)
+		host->crew->wait(host->crew->arg);
+	status = (KmStatus) atomic_load(&chains->task.status);
+	if (status == KM_OK)
+		take_pool(chains, pool);
+	km_task_free(host, chains, handle);
 	return status;
 }

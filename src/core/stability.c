@@ -16,8 +16,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "sketch.h"
+#include "crew.h"
 #include "fit.h"
+#include "sketch.h"
 
 /* fewer for many segments: each takes longer, and more rows decide */
 #define REFITS			8
@@ -45,6 +46,7 @@ typedef struct Stability
 	/* set once */
 	const KmEvidence *evidence;
 	KmFit	   *fit;
+	bool		is_weighted;
 	/* changes with each refit */
 	KmSample	half;
 	uint16_t   *own;			/* the solution's segment of each row */
@@ -78,7 +80,6 @@ fill_half(Stability *s, uint64_t stream)
 {
 	const KmDraw *draw = s->evidence->draw;
 	const KmSpace *space = &s->fit->space;
-	bool		weighted = s->fit->table->weight_slot >= 0;
 	KmSample   *half = &s->half;
 	int64_t		n = 0;
 
@@ -93,7 +94,7 @@ fill_half(Stability *s, uint64_t stream)
 
 		if (copies == 0)
 			continue;
-		if (weighted)
+		if (s->is_weighted)
 			weight = fmax(1, rint(weight * draw->weight[i] *
 								  (1 << WEIGHT_BITS)));
 		from = km_cell(&draw->table, draw->table.blocks, (int) i, 0);
@@ -181,10 +182,43 @@ compare_refit(Stability *s, const KmSolution *solution, int refit,
 	return status;
 }
 
-/* ---- all of it ---- */
+/* ---- refits, made by whoever is free ---- */
+
+/* Refit b of solution i is item b * n + i. */
+typedef struct RefitTask
+{
+	KmTask		task;
+	/* set once */
+	KmOptions	options;
+	int			n;				/* solutions */
+	bool		is_weighted;
+	int64_t		total;			/* rows drawn */
+	/* offsets */
+	size_t		space;
+	size_t		table;			/* of the draw */
+	size_t		multiplicity;
+	size_t		hash;
+	size_t		weight;
+	size_t		k;				/* of each solution */
+	size_t		centers;		/* of all of them, one after another */
+	/* of each item, by whoever took it */
+	size_t		index;			/* NAN: not to be told, or not asked for */
+} RefitTask;
+
+static inline void *
+task_at(RefitTask *task, size_t offset)
+{
+	return (char *) task + offset;
+}
+
+static int
+refits_of(int k)
+{
+	return k > MANY_SEGMENTS ? REFITS_MANY : REFITS;
+}
 
 static KmStatus
-create_stability(const KmEvidence *evidence, Stability *s)
+create_stability(const KmEvidence *evidence, bool is_weighted, Stability *s)
 {
 	const KmHost *host = evidence->fit->host;
 	const KmTable *table = &evidence->draw->table;
@@ -194,6 +228,7 @@ create_stability(const KmEvidence *evidence, Stability *s)
 	memset(s, 0, sizeof(*s));
 	s->evidence = evidence;
 	s->fit = evidence->fit;
+	s->is_weighted = is_weighted;
 	for (int i = 0; i < evidence->n; i++)
 	{
 		if (evidence->solutions[i]->k <= TABLE_SEGMENTS)
@@ -225,43 +260,222 @@ free_stability(Stability *s)
 }
 
 static KmStatus
-measure_stability(Stability *s, double *stability)
+measure_refits(RefitTask *task, Stability *s)
 {
-	const KmEvidence *evidence = s->evidence;
+	double	   *index = task_at(task, task->index);
+	int			half = -1;		/* that is in s->half */
+	int64_t		item;
 
-	for (int i = 0; i < evidence->n; i++)
-		stability[i] = evidence->solutions[i]->k > 1 ? 0 : NAN;
-	for (int b = 0; b < REFITS; b++)
+	while ((item = km_task_take(&task->task, (int64_t) REFITS * task->n)) >= 0)
 	{
-		km_report(s->fit->host, KM_PHASE_STABILITY, b + 1, REFITS);
-		KM_TRY(fill_half(s, km_mix(s->fit->options.seed +
-								   km_mix((uint64_t) b))));
-		for (int i = 0; i < evidence->n; i++)
-		{
-			const KmSolution *solution = evidence->solutions[i];
-			int			refits = solution->k > MANY_SEGMENTS ? REFITS_MANY :
-				REFITS;
-			double		index;
+		int			b = (int) (item / task->n);
+		const KmSolution *solution =
+			s->evidence->solutions[item % task->n];
 
-			if (isnan(stability[i]) || b >= refits)
-				continue;
-			KM_TRY(km_evidence_labels(evidence, solution->centers,
-									  solution->k, s->own));
-			KM_TRY(compare_refit(s, solution, b, &index));
-			stability[i] += index / refits;
-		}
+		km_report(s->fit->host, KM_PHASE_STABILITY, b + 1, REFITS);
+		index[item] = NAN;
+		if (solution->k < 2 || b >= refits_of(solution->k))
+			continue;
+		if (b != half)
+			KM_TRY(fill_half(s, km_mix(s->fit->options.seed +
+									   km_mix((uint64_t) b))));
+		half = b;
+		KM_TRY(km_evidence_labels(s->evidence, solution->centers,
+								  solution->k, s->own));
+		KM_TRY(compare_refit(s, solution, b, &index[item]));
 	}
 	return KM_OK;
+}
+
+/*
+ * A member's part: of the fit and its evidence it has what refits look at.
+ * solutions: where the member keeps them, n of them.
+ */
+static KmStatus
+run_part(RefitTask *task, KmPart *part, KmDraw *draw, const KmSpace *space,
+		 KmSolution *solutions, KmSolution **list)
+{
+	const int  *k = task_at(task, task->k);
+	double	   *centers = task_at(task, task->centers);
+	KmEvidence	evidence = {0};
+	KmFit		fit = {0};
+	Stability	s;
+	KmStatus	status;
+
+	for (int i = 0; i < task->n; i++)
+	{
+		memset(&solutions[i], 0, sizeof(KmSolution));
+		solutions[i].k = k[i];
+		solutions[i].centers = centers;
+		centers += (size_t) k[i] * space->width;
+		list[i] = &solutions[i];
+	}
+	fit.host = &part->host;
+	fit.poll = part->poll;
+	fit.options = task->options;
+	fit.space = *space;
+	fit.space.host = &part->host;
+	draw->table.host = &part->host;
+	evidence.fit = &fit;
+	evidence.solutions = list;
+	evidence.n = task->n;
+	evidence.draw = draw;
+	status = create_stability(&evidence, task->is_weighted, &s);
+	if (status == KM_OK)
+		status = measure_refits(task, &s);
+	free_stability(&s);
+	part->poll.work = fit.poll.work;
+	return status;
+}
+
+static KmStatus
+measure_part(RefitTask *task, KmPart *part, KmDraw *draw,
+			 const KmSpace *space)
+{
+	const KmHost *host = &part->host;
+	KmSolution *solutions = km_alloc(host, task->n, sizeof(KmSolution));
+	KmSolution **list = km_alloc(host, task->n, sizeof(KmSolution *));
+	KmStatus	status = solutions == NULL || list == NULL ? KM_NO_MEMORY :
+		run_part(task, part, draw, space, solutions, list);
+
+	km_free(host, solutions);
+	km_free(host, list);
+	return status;
+}
+
+KmStatus
+km_help_refits(KmPart *part, void *input)
+{
+	RefitTask  *task = input;
+	KmDraw		draw = {0};
+	KmBlock		block;
+	KmSpace		space;
+
+	km_table_see(&part->host, task, task->table, &draw.table, &block);
+	km_space_see(&part->host, task, task->space, &space);
+	draw.multiplicity = task_at(task, task->multiplicity);
+	draw.hash = task_at(task, task->hash);
+	draw.weight = task_at(task, task->weight);
+	draw.total = task->total;
+	return measure_part(task, part, &draw, &space);
+}
+
+/* ---- all of it ---- */
+
+static RefitTask *
+create_task(const KmEvidence *evidence, int others, KmHandle *handle)
+{
+	const KmFit *fit = evidence->fit;
+	const KmDraw *draw = evidence->draw;
+	size_t		nrows = (size_t) draw->table.nrows;
+	size_t		segments = 0;
+	size_t		end = sizeof(RefitTask);
+	RefitTask	layout = {0};
+	RefitTask  *task;
+	double	   *centers;
+
+	for (int i = 0; i < evidence->n; i++)
+		segments += (size_t) evidence->solutions[i]->k;
+	layout.options = fit->options;
+	layout.n = evidence->n;
+	layout.is_weighted = fit->table->weight_slot >= 0;
+	layout.total = draw->total;
+	layout.space = km_space_lay(&end, &fit->space);
+	layout.table = km_table_lay(&end, &draw->table);
+	layout.multiplicity = km_lay(&end, nrows, sizeof(int64_t));
+	layout.hash = km_lay(&end, nrows, sizeof(uint64_t));
+	layout.weight = km_lay(&end, nrows, sizeof(double));
+	layout.k = km_lay(&end, (size_t) evidence->n, sizeof(int));
+	layout.centers = km_lay(&end, segments * fit->space.width,
+							sizeof(double));
+	layout.index = km_lay(&end, (size_t) evidence->n * REFITS,
+						  sizeof(double));
+	task = km_task_create(fit->host, others, end, handle);
+	if (task == NULL)
+		return NULL;
+	*task = layout;
+	km_space_put(task, task->space, &fit->space);
+	km_table_put(task, task->table, &draw->table);
+	memcpy(task_at(task, task->multiplicity), draw->multiplicity,
+		   sizeof(int64_t) * nrows);
+	memcpy(task_at(task, task->hash), draw->hash, sizeof(uint64_t) * nrows);
+	memcpy(task_at(task, task->weight), draw->weight, sizeof(double) * nrows);
+	centers = task_at(task, task->centers);
+	for (int i = 0; i < evidence->n; i++)
+	{
+		const KmSolution *solution = evidence->solutions[i];
+		size_t		cells = (size_t) solution->k * fit->space.width;
+
+		((int *) task_at(task, task->k))[i] = solution->k;
+		memcpy(centers, solution->centers, sizeof(double) * cells);
+		centers += cells;
+	}
+	return task;
+}
+
+/* Means over the refits, in their order. */
+static void
+take_means(RefitTask *task, double *stability)
+{
+	const int  *k = task_at(task, task->k);
+	const double *index = task_at(task, task->index);
+
+	for (int i = 0; i < task->n; i++)
+	{
+		int			refits = refits_of(k[i]);
+
+		stability[i] = k[i] > 1 ? 0 : NAN;
+		for (int b = 0; b < refits; b++)
+			stability[i] += index[(size_t) b * task->n + i] / refits;
+	}
+}
+
+static int
+refit_others(const KmEvidence *evidence)
+{
+	const KmFit *fit = evidence->fit;
+	double		work = 0;
+
+	/* a chain over half of the rows, some 50 rounds of Lloyd */
+	for (int i = 0; i < evidence->n; i++)
+		work += 50.0 * evidence->solutions[i]->k * REFITS *
+			(double) evidence->draw->table.nrows / 2 * fit->space.nfeatures;
+	return km_crew_others(fit->host, work, work);
+}
+
+static KmStatus
+run_refits(const KmEvidence *evidence, RefitTask *task, KmHandle handle)
+{
+	const KmHost *host = evidence->fit->host;
+	KmDraw		draw = *evidence->draw;
+	KmPart		part;
+
+	if (handle != 0)
+		host->crew->call(host->crew->arg, KM_TASK_REFITS, handle);
+	km_part_begin(&part, host, &evidence->fit->poll, &task->task);
+	km_part_end(&part, measure_part(task, &part, &draw,
+									&evidence->fit->space));
+	if (handle != 0)
+		host->crew->wait(host->crew->arg);
+	return (KmStatus) atomic_load(&task->task.status);
 }
 
 KmStatus
 km_evidence_stability(const KmEvidence *evidence, double *stability)
 {
-	Stability	s;
-	KmStatus	status = create_stability(evidence, &s);
+	const KmHost *host = evidence->fit->host;
+	int			others = refit_others(evidence);
+	KmHandle	handle;
+	RefitTask  *task = create_task(evidence, others, &handle);
+	KmStatus	status;
 
+	if (task == NULL && others > 0)
+		task = create_task(evidence, 0, &handle);
+	if (task == NULL)
+		return KM_NO_MEMORY;
+	status = run_refits(evidence, task, handle);
 	if (status == KM_OK)
-		status = measure_stability(&s, stability);
-	free_stability(&s);
+		take_means(task, stability);
+	km_task_free(host, task, handle);
 	return status;
 }

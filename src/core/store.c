@@ -15,6 +15,7 @@
  */
 #include <string.h>
 
+#include "share.h"
 #include "store.h"
 
 #define CACHE_LINE	64
@@ -83,6 +84,8 @@ km_stored_put_last(KmTable *table)
 
 	if (stored->memory == NULL)
 		stored->first = table->nblocks - 1;
+	/* its memory is the room that all others are read into */
+	KM_TRY(km_keep_block(table, &table->blocks[table->nblocks - 1]));
 	KM_TRY(put_block(table, &table->blocks[table->nblocks - 1]));
 	stored->has_last = true;
 	return KM_OK;

@@ -23,6 +23,7 @@
 #include "errors.h"
 #include "kseg.h"
 #include "progress.h"
+#include "team.h"
 
 PG_FUNCTION_INFO_V1(kseg_elbow);
 
@@ -194,8 +195,10 @@ run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
 	if (options->core.sample < k_max)
 		kseg_error_sample_below_k(options->core.sample, k_max);
 	ingest = kseg_ingest_query(context, options, query, guard);
+	kseg_team_begin(kseg_ingest_team(ingest));
 	measure_elbow(elbow, kseg_ingest_begin(ingest), k_min, k_max,
 				  with_stability);
+	kseg_team_end(kseg_ingest_team(ingest));
 }
 
 /* ---- notes ---- */

@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "kseg.h"
 #include "progress.h"
+#include "team.h"
 
 PG_FUNCTION_INFO_V1(kseg_evaluate);
 
@@ -28,6 +29,7 @@ typedef struct Evaluation
 	const KmModel *model;
 	ReturnSetInfo *result;
 	KmPlaced   *placed;
+	KsegTeam   *team;			/* NULL: nobody can help */
 	/* changes while rows come */
 	int64		skipped;		/* rows without a segment */
 	int64		unseen;			/* rows with a category never seen */
@@ -44,7 +46,9 @@ start_rows(void *arg, const KsegQuery *query, const int *positions)
 {
 	Evaluation *evaluation = arg;
 
-	kseg_check(km_placed_create(kseg_host(evaluation->context),
+	evaluation->team = kseg_team_create(evaluation->context);
+	kseg_check(km_placed_create(kseg_host_with(evaluation->context,
+											   kseg_team_crew(evaluation->team)),
 								evaluation->model,
 								(Size) kseg_work_mem * 1024,
 								(KmSimd) kseg_simd, &evaluation->placed));
@@ -101,11 +105,13 @@ measure_rows(Evaluation *evaluation)
 	evaluation->overall = none;
 	for (int c = 0; c < k; c++)
 		evaluation->segments[c] = none;
+	kseg_team_begin(evaluation->team);
 	if (km_placed_rows(evaluation->placed) > 0)
 		kseg_check(km_placed_quality(evaluation->placed,
 									 &evaluation->overall,
 									 evaluation->segments,
 									 &evaluation->sampled));
+	kseg_team_end(evaluation->team);
 }
 
 /* ---- notes ---- */

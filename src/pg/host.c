@@ -47,6 +47,12 @@ report(void *arg, KmPhase phase, int64_t done, int64_t total)
 const KmHost *
 kseg_host(MemoryContext context)
 {
+	return kseg_host_with(context, NULL);
+}
+
+const KmHost *
+kseg_host_with(MemoryContext context, const KmCrew *crew)
+{
 	KmHost	   *host = MemoryContextAlloc(context, sizeof(KmHost));
 
 	host->alloc = allocate;
@@ -54,5 +60,6 @@ kseg_host(MemoryContext context)
 	host->poll = poll;
 	host->arg = context;
 	host->report = report;
+	host->crew = crew;
 	return host;
 }

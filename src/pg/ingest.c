@@ -19,6 +19,7 @@
 #include "json.h"
 #include "kseg.h"
 #include "progress.h"
+#include "team.h"
 
 /* so many constant columns are named in the notice */
 #define MAX_NAMED	10
@@ -28,6 +29,7 @@ struct KsegIngest
 	/* set once; in the array form when the first row has come */
 	MemoryContext context;
 	const KmHost *host;
+	KsegTeam   *team;			/* NULL: nobody can help */
 	KsegOptions *options;		/* the caller's */
 	int			ncolumns;
 	KsegColumn *columns;
@@ -81,7 +83,8 @@ make_ingest(MemoryContext parent, KsegOptions *options)
 									ALLOCSET_START_SMALL_SIZES);
 	ingest = MemoryContextAllocZero(context, sizeof(KsegIngest));
 	ingest->context = context;
-	ingest->host = kseg_host(context);
+	ingest->team = kseg_team_create(context);
+	ingest->host = kseg_host_with(context, kseg_team_crew(ingest->team));
 	ingest->options = options;
 	ingest->fill_nulls = options->core.fill_nulls;
 	ingest->weight_column = -1;
@@ -477,11 +480,13 @@ kseg_ingest_begin(KsegIngest *ingest)
 							 kseg_ingest_rows(ingest), ingest->nfeatures,
 							 kseg_lap(&ingest->started))));
 	old = MemoryContextSwitchTo(ingest->context);
+	kseg_team_begin(ingest->team);
 	recode = make_features(ingest);
 	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
 	kseg_check(km_fit_begin(ingest->rows, &ingest->options->core,
 							ingest->features, (const int *const *) recode,
 							&ingest->fit));
+	kseg_team_end(ingest->team);
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: scaled and sampled in %.1f ms",
@@ -554,7 +559,7 @@ notice_oddities(const KsegIngest *ingest, int asked, int made)
 KmModel *
 kseg_ingest_fit(KsegIngest *ingest, int k)
 {
-	KmFit	   *fit = kseg_ingest_begin(ingest);
+	KmFit	   *fit;
 	MemoryContext old;
 	KmSolution *solution;
 	KmModel    *model;
@@ -562,8 +567,13 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 	double	   *previous;
 	KmStatus	status;
 
+	kseg_team_begin(ingest->team);
+	fit = kseg_ingest_begin(ingest);
 	if (fit == NULL)
+	{
+		kseg_team_end(ingest->team);
 		return NULL;
+	}
 
 	old = MemoryContextSwitchTo(ingest->context);
 	if (k == 0)
@@ -585,6 +595,7 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 
 	model = palloc0(sizeof(KmModel));
 	kseg_check(km_fit_model(fit, solution, model));
+	kseg_team_end(ingest->team);
 	model->options = kseg_options_print(ingest->options);
 	model->rows_skipped = ingest->skipped;
 	if (previous != NULL)
@@ -596,6 +607,12 @@ kseg_ingest_fit(KsegIngest *ingest, int k)
 							 solution->k, solution->iterations,
 							 kseg_lap(&ingest->started))));
 	return model;
+}
+
+KsegTeam *
+kseg_ingest_team(const KsegIngest *ingest)
+{
+	return ingest->team;
 }
 
 void

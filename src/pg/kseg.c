@@ -23,6 +23,7 @@ extern PGDLLEXPORT void _PG_init(void);
 
 int			kseg_work_mem = 256 * 1024;
 int			kseg_simd = KM_SIMD_AUTO;
+int			kseg_parallel_min_work = 100;
 
 static const struct config_enum_entry simd_values[] = {
 	{"auto", KM_SIMD_AUTO, false},
@@ -69,6 +70,19 @@ _PG_init(void)
 							 check_simd,
 							 NULL,
 							 NULL);
+
+	DefineCustomIntVariable("kseg.parallel_min_work",
+							"Sets how much work, in millions of multiplications, is worth starting parallel workers.",
+							"Results are the same to the last bit with any number of workers. 0 is for tests: any work, and more workers than processors.",
+							&kseg_parallel_min_work,
+							100,
+							0,
+							INT_MAX,
+							PGC_USERSET,
+							GUC_NOT_IN_SAMPLE,
+							NULL,
+							NULL,
+							NULL);
 
 	MarkGUCPrefixReserved("kseg");
 }

@@ -52,6 +52,8 @@ extern char *kseg_print_count(int64 count);
 
 extern int	kseg_work_mem;		/* kB */
 extern int	kseg_simd;			/* a KmSimd; a switch for debugging */
+extern int	kseg_parallel_min_work; /* that workers are started for, in
+									 * millions of multiplications */
 
 /* ---- errors (errors.c): all wording that users meet ---- */
 
@@ -72,6 +74,9 @@ kseg_check(KmStatus status)
  * The KmHost lives in the context too.  poll runs CHECK_FOR_INTERRUPTS.
  */
 extern const KmHost *kseg_host(MemoryContext context);
+/* the same with a crew (team.h), or NULL */
+extern const KmHost *kseg_host_with(MemoryContext context,
+									const KmCrew *crew);
 
 /* ---- rows beyond kseg.work_mem (spill.c) ---- */
 
@@ -281,6 +286,10 @@ extern KmFeature *kseg_ingest_features(KsegIngest *ingest, int *nfeatures);
  * kseg_ingest_begin() if need be.
  */
 extern KmModel *kseg_ingest_fit(KsegIngest *ingest, int k);
+
+/* workers that may help with the fit, between begin and end; or NULL */
+struct KsegTeam;
+extern struct KsegTeam *kseg_ingest_team(const KsegIngest *ingest);
 
 /* Raise if looking for k segments takes more than kseg.work_mem. */
 extern void kseg_check_centroids(const KmFit *fit, int k_min, int k_max);

@@ -372,7 +372,7 @@ just_free(void *arg, void *pointer)
 	free(pointer);
 }
 
-/* The rows are there already: what silhouettes take does not grow with them. */
+/* A label and a silhouette for each row, nothing for pairs of them. */
 static void
 test_memory(void)
 {
@@ -380,7 +380,8 @@ test_memory(void)
 
 	for (int i = 0; i < 2; i++)
 	{
-		KmHost		counting = {count_bytes, just_free, NULL, NULL, NULL};
+		KmHost		counting = {count_bytes, just_free, NULL, NULL, NULL,
+		NULL};
 		uint64_t	state = 4;
 		int			k = 5;
 		uint16_t   *labels;
@@ -406,8 +407,9 @@ test_memory(void)
 		data_free(&data);
 		free(labels);
 	}
-	check(bytes[0] == bytes[1] && bytes[0] < 100000,
-		  "silhouettes take %zu bytes, whatever the number of rows", bytes[0]);
+	bytes[1] -= (3200 - 400) * (sizeof(uint16_t) + sizeof(double));
+	check(bytes[1] < bytes[0] + 256 && bytes[0] < 100000,
+		  "silhouettes take %zu bytes, and 10 a row", bytes[0]);
 }
 
 /* ---- rows placed in a model's space ---- */

@@ -265,8 +265,8 @@ test_pool(void)
 	KmOptions	options;
 	Fitted		fitted;
 	KmSpace		space;
-	KmPoll		poll = {&host.host, 0};
 	KmSample	sample;
+	KmPoll		poll = {&host.host, 0};
 	KmPool		pool;
 	bool		sorted = true;
 	KmRows	   *rows;
@@ -277,6 +277,7 @@ test_pool(void)
 	host_init(&host);
 	km_options_default(&options);
 	options.n_init = 30;
+	options.failures = 1;
 	data_blobs(&data, &state, 400, 2, 30, 0.5);
 	memset(features, 0, sizeof(features));
 	memset(&fitted, 0, sizeof(fitted));
