@@ -379,6 +379,7 @@ load_input(KmJob *job)
 	if (state->mode != KM_ASSIGN_EXACT)
 		km_screen_set(job->space, &state->packed, &state->screen);
 	state->waiting.n = 0;
+	state->waiting.nmoves = 0;
 	state->waiting.screen = state->screen;
 	state->waiting.screen.x = x;
 	state->waiting.screen.codes = codes;
@@ -391,17 +392,14 @@ static KmStatus
 make_waiting(const KmJob *job, KmWaiting *waiting)
 {
 	const KmSpace *space = job->space;
-	float	   *x = km_alloc_zero(job->host, (size_t) (space->nnum + space->ncat + 1) *
+	float	   *x = km_alloc_zero(job->host, (size_t) (space->nnum + space->ncat) *
 								  KM_SCREEN_ROWS, sizeof(float));
 
-	waiting->own = km_alloc_zero(job->host, KM_SCREEN_ROWS, sizeof(uint16_t));
 	waiting->screen.x = x;
-	if (x == NULL || waiting->own == NULL)
+	if (x == NULL)
 		return KM_NO_MEMORY;
 	waiting->screen.codes = (int32_t *) x +
 		(size_t) space->nnum * KM_SCREEN_ROWS;
-	waiting->rows = waiting->screen.codes +
-		(size_t) space->ncat * KM_SCREEN_ROWS;
 	return KM_OK;
 }
 
@@ -503,7 +501,6 @@ close_assign(KmJob *job)
 	if (state == NULL)
 		return;
 	km_free(job->host, state->waiting.screen.x);
-	km_free(job->host, state->waiting.own);
 	km_free(job->host, state->recent);
 	km_free(job->host, state->way);
 	km_sums_free(job->host, &state->rows);

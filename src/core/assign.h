@@ -112,13 +112,28 @@ typedef struct KmAssignCounts
 								 * how many might */
 } KmAssignCounts;
 
-/* Rows whose bounds do not hold, collected until the screen is full. */
+/*
+ * Rows of a block whose bounds do not hold, collected until the screen is
+ * full, and rows that are to change segment.  Both wait a little longer, so
+ * that their values have come into the cache.
+ */
+#define KM_WAIT_LONGER	32
+
+typedef struct KmMove
+{
+	int32_t		row;
+	uint16_t	from;
+	uint16_t	to;
+} KmMove;
+
 typedef struct KmWaiting
 {
 	int			n;
+	int			nmoves;
 	KmScreen	screen;			/* as the state's, with rows of its own */
-	int32_t    *rows;			/* in the block: KM_SCREEN_ROWS */
-	uint16_t   *own;			/* the same */
+	int32_t		rows[KM_SCREEN_ROWS + KM_WAIT_LONGER];
+	uint16_t	own[KM_SCREEN_ROWS];
+	KmMove		moves[KM_SCREEN_ROWS];
 } KmWaiting;
 
 typedef struct KmAssignState

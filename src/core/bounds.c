@@ -13,6 +13,7 @@
  * side (docs/internals.md): bounds only decide what is looked at.
  */
 #include <math.h>
+#include <string.h>
 
 #include "assign.h"
 
@@ -176,14 +177,15 @@ make_wait(const KmJob *job, const KmBlock *block, const KmBeside *beside,
 }
 
 static void
-gather_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside)
+gather_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside,
+			   int n)
 {
 	KmAssignState *state = job->state;
 	KmWaiting  *waiting = &state->waiting;
 	const KmScreen *screen = &waiting->screen;
 	int			nnum = screen->nnum;
 
-	for (int at = 0; at < waiting->n; at++)
+	for (int at = 0; at < n; at++)
 	{
 		int			row = waiting->rows[at];
 		float	   *x = screen->x + at;
@@ -211,23 +213,35 @@ gather_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside)
 	}
 }
 
-/* Rows that move are summed as they stand in their tiles. */
-static void
-fetch_tiles(const KmJob *job, const KmBlock *block, uint64_t rows)
+/* Rows move as they stand in their tiles, which are far away. */
+static inline void
+wait_to_move(const KmJob *job, const KmBlock *block, int row, int from,
+			 int to)
 {
-	const KmWaiting *waiting = &((const KmAssignState *) job->state)->waiting;
+	KmWaiting  *waiting = &((KmAssignState *) job->state)->waiting;
+	const double *lane = km_cell(job->table, block, row, 0);
 
-	if (waiting->n < KM_SCREEN_ROWS)
-		rows &= (UINT64_C(1) << waiting->n) - 1;
-	for (; rows != 0; rows &= rows - 1)
+	for (int s = 0; s < job->table->nslots; s++)
+		__builtin_prefetch(lane + s * KM_LANES);
+	waiting->moves[waiting->nmoves++] = (KmMove)
 	{
-		const double *lane =
-			km_cell(job->table, block,
-					waiting->rows[__builtin_ctzll(rows)], 0);
+		row, (uint16_t) from, (uint16_t) to
+	};
+}
 
-		for (int s = 0; s < job->table->nslots; s++)
-			__builtin_prefetch(lane + s * KM_LANES);
+static void
+move_waiting(const KmJob *job, const KmBlock *block)
+{
+	KmWaiting  *waiting = &((KmAssignState *) job->state)->waiting;
+
+	for (int i = 0; i < waiting->nmoves; i++)
+	{
+		const KmMove *move = &waiting->moves[i];
+
+		km_move_row(job, km_cell(job->table, block, move->row, 0), move->from,
+					move->to);
 	}
+	waiting->nmoves = 0;
 }
 
 /* The exact kernel's word on a single row. */
@@ -241,21 +255,24 @@ exactly_nearest(const KmJob *job, const KmBlock *block, int row)
 	return id[row % KM_LANES];
 }
 
+/* The first of the rows that wait, as many as the screen has room for. */
 static void
 settle_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside)
 {
 	KmAssignState *state = job->state;
 	KmWaiting  *waiting = &state->waiting;
+	int			n = waiting->n < KM_SCREEN_ROWS ? waiting->n : KM_SCREEN_ROWS;
 	KmScreened	screened;
 	float		to_second[KM_SCREEN_ROWS];
 	float		to_others[KM_SCREEN_ROWS];
 
-	gather_waiting(job, block, beside);
+	gather_waiting(job, block, beside, n);
 	state->screening->three(&waiting->screen, waiting->own, &screened);
 	state->screening->gaps(&waiting->screen, &screened, state->margin,
 						   to_second, to_others);
-	fetch_tiles(job, block, screened.other | screened.unsure);
-	for (int i = 0; i < waiting->n; i++)
+	/* those of the last time */
+	move_waiting(job, block);
+	for (int i = 0; i < n; i++)
 	{
 		int			row = waiting->rows[i];
 		float	   *span = beside->span + row / KM_SPAN_ROWS;
@@ -267,7 +284,7 @@ settle_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside)
 			id = exactly_nearest(job, block, row);
 		if (id != own)
 		{
-			km_move_row(job, km_cell(job->table, block, row, 0), own, id);
+			wait_to_move(job, block, row, own, id);
 			beside->own[row] = (uint16_t) id;
 		}
 		least = set_bounds(state, &screened, i, id, to_second, to_others,
@@ -275,8 +292,9 @@ settle_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside)
 						   row % KM_SPAN_ROWS);
 		*span = least < *span ? least : *span;
 	}
-	state->counts.measured += waiting->n;
-	waiting->n = 0;
+	state->counts.measured += n;
+	waiting->n -= n;
+	memmove(waiting->rows, waiting->rows + n, sizeof(int32_t) * waiting->n);
 }
 
 /* Rows of a span that may change; sets what the others can stand. */
@@ -346,14 +364,15 @@ km_check_block(const KmJob *job, const KmBlock *block)
 		{
 			make_wait(job, block, &beside, span * KM_SPAN_ROWS +
 					  __builtin_ctz(rows));
-			if (state->waiting.n < KM_SCREEN_ROWS)
+			if (state->waiting.n < KM_SCREEN_ROWS + KM_WAIT_LONGER)
 				continue;
 			settle_waiting(job, block, &beside);
 			if (!km_poll(job->poll, work))
 				return KM_CANCELLED;
 		}
 	}
-	if (state->waiting.n > 0)
+	while (state->waiting.n > 0)
 		settle_waiting(job, block, &beside);
+	move_waiting(job, block);
 	return km_poll(job->poll, work + 4 * nspans) ? KM_OK : KM_CANCELLED;
 }
