@@ -37,7 +37,7 @@ add_recent(const KmJob *job)
 
 	for (int c = 0; c < state->input.k; c++)
 	{
-		int64_t    *recent = state->recent + (size_t) c * space->nnum;
+		int64_t    *recent = state->recent + (size_t) c * (space->nnum + 1);
 		KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
 
 		for (int s = 0; s < space->nnum; s++)
@@ -45,58 +45,70 @@ add_recent(const KmJob *job)
 			sums[s] += recent[s];
 			recent[s] = 0;
 		}
+		state->rows.weight[c] += recent[space->nnum];
+		state->rows.size[c] += recent[space->nnum];
+		recent[space->nnum] = 0;
 	}
 	state->nrecent = 0;
 }
 
+/* A row of weight 1. */
 static inline void
-move_number(const KmJob *job, const double *lane, int from, int to)
+move_plainly(const KmJob *job, const double *lane, int from, int to)
 {
 	const KmSpace *space = job->space;
 	KmAssignState *state = job->state;
-	int64_t    *plus = state->recent + (size_t) to * space->nnum;
+	int			nnum = space->nnum;
+	int64_t    *plus = state->recent + (size_t) to * (nnum + 1);
 
 	if (from < 0)
 	{
-		for (int s = 0; s < space->nnum; s++)
+		for (int s = 0; s < nnum; s++)
 			plus[s] += (int64_t) (lane[s * KM_LANES] * space->scale[s]);
 	}
 	else
 	{
-		int64_t    *minus = state->recent + (size_t) from * space->nnum;
+		int64_t    *minus = state->recent + (size_t) from * (nnum + 1);
 
-		for (int s = 0; s < space->nnum; s++)
+		for (int s = 0; s < nnum; s++)
 		{
 			int64_t		x = (int64_t) (lane[s * KM_LANES] * space->scale[s]);
 
 			plus[s] += x;
 			minus[s] -= x;
 		}
+		minus[nnum]--;
 	}
+	plus[nnum]++;
 	if (++state->nrecent == RECENT_MAX)
 		add_recent(job);
 }
 
-/* the parts that are not in move_number() */
 static void
-add_row(const KmJob *job, const double *lane, int c, int64_t weight,
-		int rows)
+add_weighted(const KmJob *job, const double *lane, int c, int64_t weight,
+			 int rows)
 {
 	const KmSpace *space = job->space;
 	KmAssignState *state = job->state;
 	KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
 
-	if (weight != 1 && weight != -1)
-	{
-		for (int s = 0; s < space->nnum; s++)
-			sums[s] += (KmWide) (int64_t) (lane[s * KM_LANES] *
-										   space->scale[s]) * weight;
-	}
-	for (int f = 0; f < space->ncat; f++)
-		sums[space->offset[f] + (int) lane[(space->nnum + f) * KM_LANES]] +=
+	for (int s = 0; s < space->nnum; s++)
+		sums[s] += (KmWide) (int64_t) (lane[s * KM_LANES] * space->scale[s]) *
 			weight;
 	state->rows.weight[c] += weight;
 	state->rows.size[c] += rows;
+}
+
+static void
+add_categories(const KmJob *job, const double *lane, int c, int64_t weight)
+{
+	const KmSpace *space = job->space;
+	KmAssignState *state = job->state;
+	KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
+
+	for (int f = 0; f < space->ncat; f++)
+		sums[space->offset[f] + (int) lane[(space->nnum + f) * KM_LANES]] +=
+			weight;
 }
 
 void
@@ -106,11 +118,47 @@ km_move_row(const KmJob *job, const double *lane, int from, int to)
 	int64_t		weight = km_row_weight(job->table, lane);
 
 	if (weight == 1)
-		move_number(job, lane, from, to);
-	if (from >= 0)
-		add_row(job, lane, from, -weight, -1);
-	add_row(job, lane, to, weight, 1);
+		move_plainly(job, lane, from, to);
+	else
+	{
+		if (from >= 0)
+			add_weighted(job, lane, from, -weight, -1);
+		add_weighted(job, lane, to, weight, 1);
+	}
+	if (job->space->ncat > 0)
+	{
+		if (from >= 0)
+			add_categories(job, lane, from, -weight);
+		add_categories(job, lane, to, weight);
+	}
 	state->counts.moved++;
+}
+
+/* Rows of a tile that are in no segment yet, all of weight 1. */
+static void
+add_tile(const KmJob *job, const double *tile, int nrows, const int32_t *id)
+{
+	const KmSpace *space = job->space;
+	KmAssignState *state = job->state;
+	int			nnum = space->nnum;
+
+	state->screening->integers(tile, space->scale, nnum, state->integers);
+	for (int l = 0; l < nrows; l++)
+	{
+		int64_t    *plus = state->recent + (size_t) id[l] * (nnum + 1);
+		const int64_t *row = state->integers + l * nnum;
+
+		for (int s = 0; s < nnum; s++)
+			plus[s] += row[s];
+		plus[nnum]++;
+		if (space->ncat > 0)
+			add_categories(job, tile + l, id[l], 1);
+	}
+	state->counts.moved += nrows;
+	state->nrecent += nrows;
+	/* this many would still do no harm */
+	if (state->nrecent > RECENT_MAX - KM_LANES)
+		add_recent(job);
 }
 
 /* ---- groups of rows ---- */
@@ -132,6 +180,26 @@ group_lane(const KmJob *job, const Group *group, int row)
 		row % KM_LANES;
 }
 
+/* Rows of the group are in no segment yet. */
+static void
+add_group(const KmJob *job, Group *group, const int32_t *id)
+{
+	bool		weighted = job->table->weight_slot >= 0;
+
+	for (int i = 0; i < group->nrows; i++)
+	{
+		const double *lane = group_lane(job, group, i);
+
+		if (weighted)
+			km_move_row(job, lane, -1, id[i]);
+		else if (i % KM_LANES == 0)
+			add_tile(job, lane, group->nrows - i < KM_LANES ?
+					 group->nrows - i : KM_LANES, id + i);
+		if (group->own != NULL)
+			group->own[i] = (uint16_t) id[i];
+	}
+}
+
 /* All rows of the group belong where id says. */
 static void
 settle_group(const KmJob *job, Group *group, const int32_t *id,
@@ -143,12 +211,7 @@ settle_group(const KmJob *job, Group *group, const int32_t *id,
 
 	if (!assigned)
 	{
-		for (int i = 0; i < group->nrows; i++)
-		{
-			km_move_row(job, group_lane(job, group, i), -1, id[i]);
-			if (own != NULL)
-				own[i] = (uint16_t) id[i];
-		}
+		add_group(job, group, id);
 		return;
 	}
 	for (; other != 0; other &= other - 1)
@@ -417,12 +480,14 @@ make_state(KmJob *job, int max_k)
 	state->screening = km_screening(job->simd);
 	state->nearest = km_nearest_kernel(job->simd);
 	state->max_k = max_k;
-	state->recent = km_alloc_zero(job->host,
-								  (size_t) max_k * job->space->nnum + 1,
-								  sizeof(int64_t));
+	state->recent = km_alloc_zero(job->host, (size_t) max_k *
+								  (job->space->nnum + 1), sizeof(int64_t));
+	state->integers = km_alloc(job->host, (size_t) KM_LANES *
+							   (job->space->nnum + 1), sizeof(int64_t));
 	state->way = km_alloc_zero(job->host, KM_ASSIGN_WAYS * ways,
 							   sizeof(float));
-	if (state->recent == NULL || state->way == NULL)
+	if (state->recent == NULL || state->integers == NULL ||
+		state->way == NULL)
 		return KM_NO_MEMORY;
 	state->drift = state->way + ways;
 	state->last_way = state->drift + ways;
@@ -502,6 +567,7 @@ close_assign(KmJob *job)
 		return;
 	km_free(job->host, state->waiting.screen.x);
 	km_free(job->host, state->recent);
+	km_free(job->host, state->integers);
 	km_free(job->host, state->way);
 	km_sums_free(job->host, &state->rows);
 	km_packed_free(job->space, &state->packed);
@@ -585,7 +651,7 @@ km_assigning_free(KmLloyd *lloyd)
 	km_free(lloyd->space->host, assigning);
 	lloyd->assigning = NULL;
 	if (lloyd->source->remote == NULL)
-		km_table_alone(lloyd->source->table);
+		km_table_lone(lloyd->source->table);
 }
 
 KmStatus

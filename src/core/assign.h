@@ -157,8 +157,10 @@ typedef struct KmAssignState
 	float		all_drift;
 	/* the result */
 	KmSums		rows;			/* added, less those taken away */
-	int64_t    *recent;			/* max_k x nnum: not yet in rows.sums */
+	int64_t    *recent;			/* max_k x (nnum + 1): sums, and numbers of
+								 * rows, that are not yet in rows */
 	int			nrecent;		/* rows in there */
+	int64_t    *integers;		/* scratch: a tile's */
 	KmAssignCounts counts;
 } KmAssignState;
 

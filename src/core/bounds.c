@@ -58,22 +58,40 @@ set_bounds(const KmAssignState *state, const KmScreened *screened, int from,
 	return stored_lead(least, state->all_drift);
 }
 
-/* Rows go into single precision beside them. */
-static void
-keep_single(const KmJob *job, const KmBlock *block, int first, int nrows)
+/*
+ * Set the bounds of a span of screened rows, when centers have not moved
+ * since; returns what all can stand.
+ */
+static float
+set_span(const KmScreened *screened, const float *to_second,
+		 const float *to_others, int first, int n, KmBounds *bounds)
 {
-	const KmAssignState *state = job->state;
-	int			nnum = state->screen.nnum;
-	double		scale = state->screen.scale;
-	float	   *to = km_block_beside(block).single + (size_t) first * nnum;
+	uint32_t	unsure = (uint32_t) (screened->unsure >> first);
+	float		least = LEAD_MAX;
 
-	for (int row = first; row < first + nrows; row++, to += nnum)
+	if (n < KM_SPAN_ROWS)
+		unsure &= (UINT32_C(1) << n) - 1;
+	for (int i = 0; i < KM_SPAN_ROWS; i++)
+		bounds->second[i] = (uint16_t) screened->second[first + i];
+	for (int i = 0; i < KM_SPAN_ROWS; i++)
 	{
-		const double *lane = km_cell(job->table, block, row, 0);
-
-		for (int s = 0; s < nnum; s++)
-			to[s] = (float) (lane[s * KM_LANES] * scale);
+		bounds->to_second[i] = stored_lead(to_second[first + i], 0);
+		bounds->to_others[i] = stored_lead(to_others[first + i], 0);
 	}
+	for (int i = 0; i < n; i++)
+	{
+		float		lead = bounds->to_second[i] < bounds->to_others[i] ?
+			bounds->to_second[i] : bounds->to_others[i];
+
+		least = lead < least ? lead : least;
+	}
+	for (uint32_t rows = unsure; rows != 0; rows &= rows - 1)
+	{
+		int			i = __builtin_ctz(rows);
+
+		bounds->to_second[i] = bounds->to_others[i] = -1;
+	}
+	return unsure != 0 ? -1 : least;
 }
 
 void
@@ -89,24 +107,16 @@ km_keep_bounds(const KmJob *job, const KmBlock *block, int row, int nrows,
 						   to_others);
 	for (int first = 0; first < nrows; first += KM_SPAN_ROWS)
 	{
-		int			n = nrows - first < KM_SPAN_ROWS ? nrows - first :
-			KM_SPAN_ROWS;
 		int			span = (row + first) / KM_SPAN_ROWS;
-		float		least = LEAD_MAX;
 
-		for (int i = 0; i < n; i++)
-		{
-			float		left = set_bounds(state, screened, first + i,
-										  beside.own[row + first + i],
-										  to_second, to_others,
-										  beside.bounds + span, i);
-
-			least = left < least ? left : least;
-		}
-		beside.span[span] = least;
+		beside.span[span] =
+			set_span(screened, to_second, to_others, first,
+					 nrows - first < KM_SPAN_ROWS ? nrows - first :
+					 KM_SPAN_ROWS, beside.bounds + span);
 	}
 	if (state->input.has_single != 0)
-		keep_single(job, block, row, nrows);
+		km_screen_spread(&state->screen, beside.single +
+						 (size_t) row * state->screen.nnum, nrows);
 }
 
 void
@@ -114,11 +124,12 @@ km_forget_bounds(const KmBlock *block, int row, int nrows)
 {
 	KmBeside	beside = km_block_beside(block);
 
+	for (int i = row; i < row + KM_GROUP_ROWS; i++)
+		beside.bounds[i / KM_SPAN_ROWS].second[i % KM_SPAN_ROWS] = 0;
 	for (int i = row; i < row + nrows; i++)
 	{
 		KmBounds   *bounds = beside.bounds + i / KM_SPAN_ROWS;
 
-		bounds->second[i % KM_SPAN_ROWS] = 0;
 		bounds->to_second[i % KM_SPAN_ROWS] = -1;
 		bounds->to_others[i % KM_SPAN_ROWS] = -1;
 		beside.span[i / KM_SPAN_ROWS] = -1;
@@ -186,30 +197,24 @@ gather_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside,
 	int			nnum = screen->nnum;
 
 	for (int at = 0; at < n; at++)
+		waiting->own[at] = beside->own[waiting->rows[at]];
+	if (state->input.has_single != 0)
 	{
-		int			row = waiting->rows[at];
+		km_screen_gather(&waiting->screen, beside->single, waiting->rows, n);
+		return;
+	}
+	for (int at = 0; at < n; at++)
+	{
+		const double *lane = km_cell(job->table, block, waiting->rows[at], 0);
 		float	   *x = screen->x + at;
+		int32_t    *codes = screen->codes + at;
 
-		waiting->own[at] = beside->own[row];
-		if (state->input.has_single != 0)
-		{
-			const float *from = beside->single + (size_t) row * nnum;
-
-			for (int s = 0; s < nnum; s++)
-				x[s * KM_SCREEN_ROWS] = from[s];
-		}
-		else
-		{
-			const double *lane = km_cell(job->table, block, row, 0);
-			int32_t    *codes = screen->codes + at;
-
-			for (int s = 0; s < nnum; s++)
-				x[s * KM_SCREEN_ROWS] = (float) (lane[s * KM_LANES] *
-												 screen->scale);
-			lane += nnum * KM_LANES;
-			for (int f = 0; f < screen->ncat; f++)
-				codes[f * KM_SCREEN_ROWS] = (int32_t) lane[f * KM_LANES];
-		}
+		for (int s = 0; s < nnum; s++)
+			x[s * KM_SCREEN_ROWS] = (float) (lane[s * KM_LANES] *
+											 screen->scale);
+		lane += nnum * KM_LANES;
+		for (int f = 0; f < screen->ncat; f++)
+			codes[f * KM_SCREEN_ROWS] = (int32_t) lane[f * KM_LANES];
 	}
 }
 

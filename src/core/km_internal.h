@@ -142,6 +142,7 @@ typedef struct KmBlock
 	unsigned char *beside;		/* what passes keep of its rows, on a cache
 								 * line's boundary; NULL: none */
 	void	   *beside_memory;	/* what was allocated for it */
+	size_t		beside_bytes;
 	float		least;			/* that they keep of the whole block */
 	/* when it is not in memory (store.c) */
 	int64_t		at;				/* where its data are */
@@ -232,9 +233,9 @@ km_row_weight(const KmTable *table, const double *lane)
 }
 
 /*
- * Memory beside each block, zeroed: per_row bytes for each row it has room
- * for, rounded up to groups of KM_GROUP_ROWS, and per_group for each of
- * those; after it, not zeroed, "loose" bytes for each such row.  What was
+ * Memory beside each block: per_row bytes for each row it has room for,
+ * rounded up to groups of KM_GROUP_ROWS, which are zeroed; then, not zeroed,
+ * per_group for each of those, and "loose" bytes for each such row.  What was
  * there before goes.
  */
 #define KM_GROUP_ROWS	64
@@ -254,7 +255,9 @@ km_block_own(const KmBlock *block)
 	return (uint16_t *) block->beside;
 }
 
-/* Nothing beside the blocks any more. */
+/* Nothing beside the blocks any more; the memory stays for the next. */
+extern void km_table_lone(KmTable *table);
+/* The memory goes, too. */
 extern void km_table_alone(KmTable *table);
 
 /*

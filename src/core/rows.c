@@ -226,6 +226,16 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 }
 
 void
+km_table_lone(KmTable *table)
+{
+	for (int b = 0; b < table->nblocks; b++)
+	{
+		table->blocks[b].beside = NULL;
+		table->blocks[b].beside_size = 0;
+	}
+}
+
+void
 km_table_alone(KmTable *table)
 {
 	for (int b = 0; b < table->nblocks; b++)
@@ -245,29 +255,34 @@ KmStatus
 km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 				size_t loose)
 {
-	km_table_alone(table);
-	if (km_share_beside(table, (per_row + loose) * KM_GROUP_ROWS + per_group))
+	size_t		group = (per_row + loose) * KM_GROUP_ROWS + per_group;
+
+	if (km_share_beside(table, group, per_row))
 		return KM_OK;
 	if (km_table_is_stored(table))
-		KM_TRY(km_stored_beside(table, (per_row + loose) * KM_GROUP_ROWS +
-								per_group));
+		KM_TRY(km_stored_beside(table, group));
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		KmBlock    *block = &table->blocks[b];
 		size_t		groups = km_block_groups(block);
-		size_t		group = per_row * KM_GROUP_ROWS + per_group;
 
 		if (km_block_is_out(block))
 			continue;
-		block->beside_memory = km_alloc(table->host, groups * group +
-										(CACHE_LINE + groups * KM_GROUP_ROWS *
-										 loose), 1);
+		/* a fit runs Lloyd again and again: fresh memory costs a pass */
+		if (block->beside_memory == NULL ||
+			block->beside_bytes != groups * group)
+		{
+			km_free(table->host, block->beside_memory);
+			block->beside_memory = km_alloc(table->host,
+											groups * group + CACHE_LINE, 1);
+			block->beside_bytes = groups * group;
+		}
 		if (block->beside_memory == NULL)
 			return KM_NO_MEMORY;
 		block->beside = (unsigned char *)
 			(((uintptr_t) block->beside_memory + CACHE_LINE - 1) &
 			 ~(uintptr_t) (CACHE_LINE - 1));
-		memset(block->beside, 0, groups * group);
+		memset(block->beside, 0, groups * KM_GROUP_ROWS * per_row);
 	}
 	return KM_OK;
 }

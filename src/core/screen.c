@@ -260,16 +260,16 @@ km_screening(KmSimd simd)
 {
 	static const KmScreening baseline = {
 		load_baseline, two_baseline, three_baseline, gaps_baseline,
-		doubt_baseline
+		doubt_baseline, integers_baseline
 	};
 #ifdef KM_WIDE_X86
 	static const KmScreening avx2 = {
 		load_avx2, two_avx2, three_avx2, gaps_avx2,
-		doubt_avx2
+		doubt_avx2, integers_avx2
 	};
 	static const KmScreening avx512 = {
 		load_avx512, two_avx512, three_avx512, gaps_avx512,
-		doubt_avx512
+		doubt_avx512, integers_avx512
 	};
 
 	switch (km_simd_resolve(simd))
@@ -422,4 +422,102 @@ km_screen_set(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 	screen->error_share = (float) (2 * share);
 	screen->error = (float) (2 * share * (center + tables) +
 							 (4.0 * n + 16) * SMALLEST * CENTER_MAX);
+}
+
+/* ---- rows in single precision ---- */
+
+/*
+ * Four values of four rows, turned; from and to: the first of each row, which
+ * becomes a column, and of each column.
+ */
+static inline void
+turn(const float *const from[4], float *to, size_t step)
+{
+#ifdef KM_WIDE_X86
+	__m128		a = _mm_loadu_ps(from[0]);
+	__m128		b = _mm_loadu_ps(from[1]);
+	__m128		c = _mm_loadu_ps(from[2]);
+	__m128		d = _mm_loadu_ps(from[3]);
+
+	_MM_TRANSPOSE4_PS(a, b, c, d);
+	_mm_storeu_ps(to, a);
+	_mm_storeu_ps(to + step, b);
+	_mm_storeu_ps(to + 2 * step, c);
+	_mm_storeu_ps(to + 3 * step, d);
+#else
+	for (int i = 0; i < 4; i++)
+	{
+		for (int j = 0; j < 4; j++)
+			to[i * step + j] = from[j][i];
+	}
+#endif
+}
+
+void
+km_screen_gather(KmScreen *screen, const float *single, const int32_t *rows,
+				 int n)
+{
+	int			nnum = screen->nnum;
+	int			at = 0;
+
+	for (; at + 4 <= n; at += 4)
+	{
+		float	   *x = screen->x + at;
+		const float *from[4];
+		int			s = 0;
+
+		for (int i = 0; i < 4; i++)
+			from[i] = single + (size_t) rows[at + i] * nnum;
+		for (; s + 4 <= nnum; s += 4)
+		{
+			turn(from, x + s * KM_SCREEN_ROWS, KM_SCREEN_ROWS);
+			for (int i = 0; i < 4; i++)
+				from[i] += 4;
+		}
+		for (int j = 0; s < nnum; s++, j++)
+		{
+			for (int i = 0; i < 4; i++)
+				x[s * KM_SCREEN_ROWS + i] = from[i][j];
+		}
+	}
+	for (; at < n; at++)
+	{
+		const float *from = single + (size_t) rows[at] * nnum;
+
+		for (int s = 0; s < nnum; s++)
+			screen->x[s * KM_SCREEN_ROWS + at] = from[s];
+	}
+}
+
+void
+km_screen_spread(const KmScreen *screen, float *single, int n)
+{
+	int			nnum = screen->nnum;
+	int			at = 0;
+
+	for (; at + 4 <= n; at += 4, single += (size_t) 4 * nnum)
+	{
+		const float *x = screen->x + at;
+		int			s = 0;
+
+		for (; s + 4 <= nnum; s += 4, x += 4 * KM_SCREEN_ROWS)
+		{
+			const float *const from[4] = {
+				x, x + KM_SCREEN_ROWS, x + 2 * KM_SCREEN_ROWS,
+				x + 3 * KM_SCREEN_ROWS
+			};
+
+			turn(from, single + s, nnum);
+		}
+		for (; s < nnum; s++, x += KM_SCREEN_ROWS)
+		{
+			for (int i = 0; i < 4; i++)
+				single[(size_t) i * nnum + s] = x[i];
+		}
+	}
+	for (; at < n; at++, single += nnum)
+	{
+		for (int s = 0; s < nnum; s++)
+			single[s] = screen->x[s * KM_SCREEN_ROWS + at];
+	}
 }

@@ -99,6 +99,9 @@ typedef struct KmScreening
 	 */
 	uint32_t	(*doubt) (const KmLeads *leads, const float *way,
 						  const float *drift, int nways, float *least);
+	/* positions of a tile in units of the grid, row by row */
+	void		(*integers) (const double *tile, const double *scale,
+							 int nnum, int64_t *integers);
 } KmScreening;
 
 extern const KmScreening *km_screening(KmSimd simd);
@@ -109,5 +112,13 @@ extern void km_screen_free(const KmSpace *space, KmScreen *screen);
 /* the centers of packed, which km_packed_set() has set */
 extern void km_screen_set(const KmSpace *space, const KmPacked *packed,
 						  KmScreen *screen);
+
+/*
+ * Rows in single precision, row by row: those given (at most
+ * KM_SCREEN_ROWS) -> screen->x, and the first n of screen->x -> rows.
+ */
+extern void km_screen_gather(KmScreen *screen, const float *single,
+							 const int32_t *rows, int n);
+extern void km_screen_spread(const KmScreen *screen, float *single, int n);
 
 #endif							/* KM_SCREEN_H */

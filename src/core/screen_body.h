@@ -12,6 +12,7 @@ static TARGET void
 NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 {
 	double		scale = screen->scale;
+	size_t		ahead = (size_t) nslots * KM_SCREEN_ROWS;
 
 	for (int t = 0; t < ntiles; t++)
 	{
@@ -21,6 +22,8 @@ NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 
 		for (int s = 0; s < screen->nnum; s++)
 		{
+			/* the next call's: hardware stops at the end of a page */
+			__builtin_prefetch(tile + ahead);
 			for (int l = 0; l < KM_LANES; l++)
 				x[l] = (float) (tile[l] * scale);
 			x += KM_SCREEN_ROWS;
@@ -33,6 +36,22 @@ NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 			codes += KM_SCREEN_ROWS;
 			tile += KM_LANES;
 		}
+	}
+}
+
+/* KmScreening.integers */
+static TARGET void
+NAME(integers_) (const double *tile, const double *scale, int nnum,
+				 int64_t *integers)
+{
+	for (int s = 0; s < nnum; s++, tile += KM_LANES)
+	{
+		int64_t		column[KM_LANES];
+
+		for (int l = 0; l < KM_LANES; l++)
+			column[l] = (int64_t) (tile[l] * scale[s]);
+		for (int l = 0; l < KM_LANES; l++)
+			integers[l * nnum + s] = column[l];
 	}
 }
 

@@ -205,7 +205,7 @@ beside_bytes(const KmBlock *block, size_t group)
 }
 
 bool
-km_share_beside(KmTable *table, size_t group)
+km_share_beside(KmTable *table, size_t group, size_t per_row)
 {
 	const KmCrew *crew = crew_of(table);
 	KmSharing  *sharing;
@@ -217,7 +217,14 @@ km_share_beside(KmTable *table, size_t group)
 	sharing = table->sharing;
 	for (int b = 0; b < table->nblocks; b++)
 		bytes += beside_bytes(&table->blocks[b], group);
-	memory = crew->share(crew->arg, bytes, &sharing->beside);
+	if (sharing->beside == 0 || sharing->beside_bytes != bytes)
+	{
+		km_unshare_beside(table);
+		sharing->beside_memory = crew->share(crew->arg, bytes,
+											 &sharing->beside);
+		sharing->beside_bytes = bytes;
+	}
+	memory = sharing->beside_memory;
 	if (memory == NULL)
 	{
 		sharing->beside = 0;
@@ -226,6 +233,8 @@ km_share_beside(KmTable *table, size_t group)
 	for (size_t b = 0, at = 0; b < (size_t) table->nblocks; b++)
 	{
 		table->blocks[b].beside = memory;
+		memset(memory, 0, km_block_groups(&table->blocks[b]) *
+			   KM_GROUP_ROWS * per_row);
 		table->blocks[b].beside_shared = sharing->beside + at;
 		memory += beside_bytes(&table->blocks[b], group);
 		at += beside_bytes(&table->blocks[b], group);

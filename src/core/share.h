@@ -34,7 +34,9 @@ typedef struct KmSharing
 	KmArena		arenas[KM_ARENAS_MAX];
 	int			narenas;
 	bool		is_refused;		/* do not ask again */
-	KmHandle	beside;			/* of all blocks; 0: none */
+	KmHandle	beside;			/* of all blocks; 0: none; kept for the next */
+	unsigned char *beside_memory;
+	size_t		beside_bytes;
 	/* the blocks, and the task of a pass: see pass.c; kept for the next */
 	KmHandle	task;
 	void	   *task_memory;
@@ -50,9 +52,9 @@ extern void *km_share_block(KmTable *table, size_t bytes, KmHandle *handle);
 extern KmStatus km_keep_block(KmTable *table, KmBlock *block);
 /*
  * km_table_beside() of a table that is shared: so many bytes for each group
- * of rows; false: it is not.
+ * of rows, of which those for each row are zeroed; false: it is not.
  */
-extern bool km_share_beside(KmTable *table, size_t group);
+extern bool km_share_beside(KmTable *table, size_t group, size_t per_row);
 extern void km_unshare_beside(KmTable *table);
 extern void km_unshare_table(KmTable *table);
 
