@@ -138,7 +138,7 @@ bench_buffers = $(shell awk '/^MemTotal:/ { print int($$2 / 4096) }' /proc/memin
 bench:
 	@test/setup.sh bench
 	+@$(make_quietly) all && { $(give_away) $(built); }
-	+@$(make_quietly) $(bench_programs) && $(give_away) $(bench_dir)
+	+@$(make_quietly) $(bench_programs) && { $(give_away) $(bench_dir); }
 	@test/server.sh -c shared_buffers=$(bench_buffers) -c max_wal_size=8GB \
 		test/bench/bench.py 3>$(bench_page).new || { rm -f $(bench_page).new; exit 1; }
 	@test -s $(bench_page).new && cat $(bench_page).new >$(bench_page) && \
@@ -150,7 +150,7 @@ $(bench_dir)/roofline: test/bench/roofline.c
 	$(CC) -O3 -march=native -ffp-contract=fast -Wall -Wextra $< -o $@ -lpthread
 
 # the very objects that the extension is made of
-$(bench_dir)/lloyd: test/bench/lloyd/lloyd.c $(filter src/core/%,$(OBJS))
+$(bench_dir)/lloyd: $(wildcard test/bench/lloyd/*.c) $(filter src/core/%,$(OBJS))
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O3 -fno-math-errno -ffp-contract=off -Isrc/core $^ -o $@ -lm -lpthread
 

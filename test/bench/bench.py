@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 
 try:
     import numpy  # noqa: F401
@@ -79,6 +80,10 @@ def run_section(name):
     except Missing as reason:
         print(f"skipped: {reason}", flush=True)
         report.note(f"Skipped: {reason}.")
+    except Exception:
+        # what the other sections measured must not be lost
+        traceback.print_exc()
+        report.note("Failed: see what make bench printed.")
     seconds = time.perf_counter() - begin
     print(report.text(), flush=True)
     print(f"\n({seconds:.0f} s)", flush=True)

@@ -8,9 +8,11 @@ import tempfile
 import numpy as np
 
 from measure import (FEATURES, LONG, PEERS, ROWS, SHORT, Missing, Session,
-                     median, say)
+                     in_turn, median, say)
 from peers import Core, Eakmeans, FastKmeans, Sklearn
+from scale import given_start, lloyd
 from search import scaled
+from sqlpeers import make_scaled
 
 # k: what kseg has to be faster by than scikit-learn
 TARGETS = {5: 10, 8: 12, 20: 18, 50: 20}
@@ -92,7 +94,7 @@ def ratios(theirs, ours):
 
 def add_figure(report, text, found, target):
     report.figure(text, median(found), target, 1,
-                  spread=f"{min(found):.1f} to {max(found):.1f}")
+                  spread=f"{min(found):.1f} .. {max(found):.1f}")
 
 
 def fastest(times, names=("eakmeans", "fast-kmeans")):
@@ -109,6 +111,22 @@ def core_or_none(report, core, k, threads):
     except Missing as reason:
         report.note(f"{threads} threads not measured: {reason}.")
         return None
+
+
+def through_sql(report, k, start):
+    """The same from the first start as a fit of the table does it: that the
+    core alone is no other program."""
+    calls = {}
+    for workers in 0, 1:
+        session = Session(max_parallel_workers_per_gather=0,
+                          max_parallel_maintenance_workers=workers)
+        make_scaled(session)
+        fit = given_start(k, 100000, start.tolist()) + "bench_z"
+        calls[f"k = {k}, first start: kseg_fit after reading, {workers} "
+              "workers"] = (
+                  lambda session=session, fit=fit: lloyd(session, fit))
+    times, _ = in_turn(LONG, calls)
+    report.all_times(times)
 
 
 def run_lloyd(report):
@@ -148,6 +166,7 @@ def run_lloyd(report):
                     add_figure(report, f"{label} / kseg, {text}",
                                ratios(times[label], times["kseg"]), ">= 7")
             iterations.append(f"{core.iterations_by_start(k)} at k = {k}")
+            through_sql(report, k, z[starts[0][:k]])
         others.close()
     report.note("Iterations from each start: " + "; ".join(iterations) +
                 f". The inertias at the end agree to {largest:.0e}.")
@@ -247,9 +266,8 @@ def run_r(report):
         inertias[f"R, {algorithm}"] = float(inertia)
     for label in times:
         if label != "kseg":
-            report.figure(f"{label} / kseg, k = 5, 1 thread",
-                          median(times[label]) / median(times["kseg"]), None,
-                          1)
+            report.ratio(f"{label} / kseg, k = 5, 1 thread", times[label],
+                         times["kseg"], None, 1)
     report.all_times(times)
     report.note("Inertias: " + ", ".join(
         f"{label} {value:.2f}" for label, value in inertias.items()) +

@@ -151,6 +151,12 @@ class Report:
                              target or "",
                              {None: "", True: "yes", False: "**no**"}[met]))
 
+    def ratio(self, text, over, under, target=None, digits=2):
+        """Of two medians; its spread is that of the rounds' own ratios."""
+        rounds = [a / b for a, b in zip(over, under)]
+        self.figure(text, median(over) / median(under), target, digits,
+                    f"{min(rounds):,.{digits}f} .. {max(rounds):,.{digits}f}")
+
     def time(self, text, values, unit="ms", digits=1):
         low, mid, high = min(values), median(values), max(values)
         self.times.append((text, f"{mid:,.{digits}f}", f"{low:,.{digits}f}",
@@ -166,7 +172,7 @@ class Report:
 
     def tables(self):
         if self.figures:
-            yield (("figure", "measured", "from .. to", "target", "met"),
+            yield (("figure", "measured", "of the rounds", "target", "met"),
                    self.figures)
         if self.times:
             yield (("time", "median", "least", "most", "times", "unit"),

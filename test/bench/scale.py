@@ -7,7 +7,7 @@ import subprocess
 import psycopg2
 
 from measure import (COLUMNS, FEATURES, LONG, ROWS, SERIAL, SHORT, Missing,
-                     Session, in_turn, median, say, timed)
+                     Session, in_turn, say, timed)
 from sqlpeers import Z, make_scaled, start_rows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,6 +25,13 @@ def iterations_of(session, model):
     return session.one("SELECT iterations FROM kseg_info(%s)", model)
 
 
+def lloyd(session, fit):
+    """Milliseconds of a fit after reading and sampling, and its
+    iterations."""
+    found = MADE.search(session.messages(fit))
+    return float(found.group(2)), int(found.group(1))
+
+
 # ---- workers ----
 
 def run_workers(report):
@@ -35,36 +42,29 @@ def run_workers(report):
     make_scaled(sessions[0])
     fit = given_start(8, 100, start_rows(sessions[0], 8)) + "bench_z"
     search = f"SELECT kseg_fit(8, {COLUMNS}) FROM bench"
-    iterations = set()
-
-    def lloyd(session):
-        found = MADE.search(session.messages(fit))
-        iterations.add(found.group(1))
-        return float(found.group(2))
-
     calls = {}
     for n, session in sessions.items():
-        calls[f"Lloyd, {n} workers"] = lambda s=session: lloyd(s)
+        calls[f"Lloyd, {n} workers"] = lambda s=session: lloyd(s, fit)
     for n, session in sessions.items():
         calls[f"the whole fit, {n} workers"] = lambda s=session: s.ms(fit)
     for n, session in sessions.items():
         calls[f"default search, {n} workers"] = lambda s=session: s.ms(search)
-    lloyd(sessions[0])
-    times, _ = in_turn(SHORT, calls)
-    m = {label: median(values) for label, values in times.items()}
-    report.figure("Lloyd, one process / two (1 worker beside the backend)",
-                  m["Lloyd, 0 workers"] / m["Lloyd, 1 workers"], ">= 1.7")
+    lloyd(sessions[0], fit)
+    times, last = in_turn(SHORT, calls)
+    report.ratio("Lloyd, one process / two (1 worker beside the backend)",
+                 times["Lloyd, 0 workers"], times["Lloyd, 1 workers"],
+                 ">= 1.7")
     for n in 1, 2:
-        report.figure(f"the whole fit, no workers / {n} allowed",
-                      m["the whole fit, 0 workers"] /
-                      m[f"the whole fit, {n} workers"])
-    report.figure("kseg_fit, default search, no workers / 2 allowed",
-                  m["default search, 0 workers"] /
-                  m["default search, 2 workers"])
+        report.ratio(f"the whole fit, no workers / {n} allowed",
+                     times["the whole fit, 0 workers"],
+                     times[f"the whole fit, {n} workers"])
+    report.ratio("kseg_fit, default search, no workers / 2 allowed",
+                 times["default search, 0 workers"],
+                 times["default search, 2 workers"])
     report.all_times(times)
-    report.note(f"Iterations: {', '.join(sorted(iterations))}. \"Lloyd\" is "
-                "the part of the fit after reading and sampling; reading is "
-                "one process's whatever the number of workers.")
+    report.note(f"Iterations: {last['Lloyd, 0 workers']}. \"Lloyd\" is the "
+                "part of the fit after reading and sampling; reading is one "
+                "process's whatever the number of workers.")
 
 
 # ---- spill ----
@@ -106,12 +106,12 @@ def run_spill(report):
             lambda: per_pass(spilled, fit),
         "a fit of 20 iterations in memory": lambda: memory.ms(whole),
         "the same spilled": lambda: spilled.ms(whole)})
-    m = {label: median(values) for label, values in times.items()}
-    report.figure("a spilled pass / a pass in memory",
-                  m["one pass spilled"] / m["one pass in memory"], "<= 3")
-    report.figure("a fit of 20 iterations, spilled / in memory",
-                  m["the same spilled"] /
-                  m["a fit of 20 iterations in memory"])
+    report.ratio("a spilled pass / a pass in memory",
+                 times["one pass spilled"], times["one pass in memory"],
+                 "<= 3")
+    report.ratio("a fit of 20 iterations, spilled / in memory",
+                 times["the same spilled"],
+                 times["a fit of 20 iterations in memory"])
     report.all_times(times)
     report.note(f"kseg.work_mem is {small} MB for {ROWS:,} rows of "
                 f"{len(FEATURES)} features, an eighth of the numbers' size, "
@@ -144,11 +144,10 @@ def run_rows(report):
     session.run("SELECT count(*) FROM bench_large")
     times, last = in_turn(LONG, calls)
     session.run("DROP TABLE bench_large")
-    m = {label: median(values) for label, values in times.items()}
     for name in "default search", "n_init 1":
-        report.figure(f"kseg_fit, {name}, ten times the rows",
-                      m[f"kseg_fit, {name}, {10 * ROWS:,} rows"] /
-                      m[f"kseg_fit, {name}, {ROWS:,} rows"], "<= 10.5")
+        report.ratio(f"kseg_fit, {name}, ten times the rows",
+                     times[f"kseg_fit, {name}, {10 * ROWS:,} rows"],
+                     times[f"kseg_fit, {name}, {ROWS:,} rows"], "<= 10.5")
     report.all_times(times)
     report.note("Iterations over all rows: " + ", ".join(
         f"{label} {iterations_of(session, model)}"
@@ -206,7 +205,7 @@ def run_pushdown(report):
     the same pass over a plain table, both pushed down."""
     local = Session()
     if not (os.path.exists(os.path.join(HERE, "..", "citus.sh")) and
-            local.run("SELECT FROM pg_available_extensions WHERE name = "
+            local.run("SELECT name FROM pg_available_extensions WHERE name = "
                       "'citus'")):
         raise Missing("Citus is not here")
     make_scaled(local)
@@ -234,8 +233,10 @@ def run_pushdown(report):
         raise Missing(str(error).splitlines()[0]) from None
     finally:
         citus.stop()
-    m = {label: median(values) for label, values in times.items()}
-    report.figure("a pass over 8 shards / the same over a plain table",
-                  m["one pass, Citus, 8 shards"] /
-                  m["one pass, a plain table, pushed down"], "<= 1.4")
+    report.ratio("a pass over 8 shards / the same over a plain table",
+                 times["one pass, Citus, 8 shards"],
+                 times["one pass, a plain table, pushed down"], "<= 1.4")
+    report.ratio("a pass pushed down / in memory, plain table",
+                 times["one pass, a plain table, pushed down"],
+                 times["one pass in memory"])
     report.all_times(times)

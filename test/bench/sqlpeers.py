@@ -10,7 +10,7 @@ import os
 import psycopg2
 
 from measure import (COLUMNS, FEATURES, LONG, PEERS, Missing, Session,
-                     in_turn, median, say, timed)
+                     in_turn, say, timed)
 
 Z = [f"z{i}" for i in range(1, len(FEATURES) + 1)]
 INERTIA = ("SELECT sum(part) FROM (SELECT count(*) * ({}) AS part "
@@ -72,9 +72,9 @@ def compare(report, session, name, theirs, ours, columns, targets,
     ends = {label: inertia(session, segments_of(call, columns, table),
                            columns) for label, call in calls.items()}
     for label in ours:
-        report.figure(f"{name} / {label}", median(times[name]) /
-                      median(times[f"{label}, against {name}"]),
-                      targets.get(label), 1)
+        report.ratio(f"{name} / {label}", times[name],
+                     times[f"{label}, against {name}"], targets.get(label),
+                     1)
     report.all_times(times)
     report.note("Inertias: " + "; ".join(
         f"{label} {value:.4f}" for label, value in ends.items()) + ".")
@@ -183,14 +183,13 @@ def plpython(report, session):
             lambda: timed(session.one, call.format("bytes"), packed),
         "kseg_fit, n_init 1, against PL/Python":
             lambda: timed(session.one, fit)})
-    m = {label: median(values) for label, values in times.items()}
-    ours = m["kseg_fit, n_init 1, against PL/Python"]
-    report.figure("PL/Python + KMeans(n_init=1), rows by plpy.cursor / "
-                  "kseg_fit, n_init 1",
-                  m["PL/Python, rows by plpy.cursor"] / ours, ">= 6", 1)
-    report.figure("the same, columns packed by string_agg(float8send())",
-                  m["PL/Python, columns by string_agg(float8send())"] / ours,
-                  None, 1)
+    ours = times["kseg_fit, n_init 1, against PL/Python"]
+    report.ratio("PL/Python + KMeans(n_init=1), rows by plpy.cursor / "
+                 "kseg_fit, n_init 1",
+                 times["PL/Python, rows by plpy.cursor"], ours, ">= 6", 1)
+    report.ratio("the same, columns packed by string_agg(float8send())",
+                 times["PL/Python, columns by string_agg(float8send())"],
+                 ours, None, 1)
     report.all_times(times)
 
 
@@ -220,11 +219,10 @@ def plain_sql(report, session):
             lambda: timed(session.one, fit)})
     model = last["kseg_fit to convergence, given start"]
     iterations = session.one("SELECT iterations FROM kseg_info(%s)", model)
-    report.figure("one step in plain SQL / the whole kseg_fit of "
-                  f"{iterations} iterations, given start, k = 5",
-                  median(times["plain SQL, one step"]) /
-                  median(times["kseg_fit to convergence, given start"]),
-                  None, 1)
+    report.ratio("one step in plain SQL / the whole kseg_fit of "
+                 f"{iterations} iterations, given start, k = 5",
+                 times["plain SQL, one step"],
+                 times["kseg_fit to convergence, given start"], None, 1)
     report.all_times(times)
     session.run("DROP TABLE bench_centers")
 

@@ -58,30 +58,31 @@ def run_table(report):
     model8 = serial.one(f"SELECT kseg_fit(8, {COLUMNS}) FROM bench")
     python_job(free, 1, 0)
     times, last = in_turn(SHORT, calls)
-    m = {label: median(values) for label, values in times.items()}
 
     ours = {label: free.one(INERTIA, last[label]) for label in
             ("kseg_fit, n_init 1, workers allowed",
              "kseg_fit, default search, workers allowed")}
-    report.figure("COPY + scale + KMeans(n_init=1) / kseg_fit, n_init 1",
-                  m["COPY + scale + KMeans(n_init=1)"] /
-                  m["kseg_fit, n_init 1, workers allowed"], ">= 5")
-    report.figure("COPY + scale + KMeans(n_init=10) / kseg_fit, default search",
-                  m["COPY + scale + KMeans(n_init=10)"] /
-                  m["kseg_fit, default search, workers allowed"], ">= 10")
+    report.ratio("COPY + scale + KMeans(n_init=1) / kseg_fit, n_init 1",
+                 times["COPY + scale + KMeans(n_init=1)"],
+                 times["kseg_fit, n_init 1, workers allowed"], ">= 5")
+    report.ratio("COPY + scale + KMeans(n_init=10) / kseg_fit, default search",
+                 times["COPY + scale + KMeans(n_init=10)"],
+                 times["kseg_fit, default search, workers allowed"], ">= 10")
     better = 100 * (ours["kseg_fit, default search, workers allowed"] /
                     last["COPY + scale + KMeans(n_init=10)"] - 1)
     report.figure("its inertia against theirs, %", better, "<= 1e-07",
                   digits=7)
-    report.figure("kseg_fit, n_init 1 / eight avg",
-                  m["kseg_fit, n_init 1"] / m["eight avg"], "<= 1.8")
-    report.figure("kseg_fit, default search / eight avg",
-                  m["kseg_fit, default search"] / m["eight avg"], "<= 2.5")
-    report.figure("reading the rows / eight avg",
-                  m["kseg_fit: reading the rows"] / m["eight avg"], "<= 1.0")
+    for label, target in (("kseg_fit, n_init 1", "<= 1.8"),
+                          ("kseg_fit, default search", "<= 2.5"),
+                          ("kseg_fit: reading the rows", "<= 1.0")):
+        report.ratio(f"{label} / eight avg", times[label],
+                     times["eight avg"], target)
+    longer = [(a - b) * 1e6 / ROWS for a, b in
+              zip(times["count(kseg_predict), k = 8"],
+                  times["count(*), the plain scan"])]
     report.figure("kseg_predict, k = 8, over the plain scan, ns a row",
-                  (m["count(kseg_predict), k = 8"] -
-                   m["count(*), the plain scan"]) * 1e6 / ROWS, "<= 70", 1)
+                  median(longer), "<= 70", 1,
+                  f"{min(longer):.1f} .. {max(longer):.1f}")
     report.all_times(times)
     report.note("Inertias: kseg_fit with n_init 1 %.2f, default search %.2f; "
                 "KMeans with n_init=1 %.2f (one seed's), n_init=10 %.2f." % (
@@ -134,13 +135,12 @@ def run_apply(report):
         memory = own_memory(other) / (8 * ROWS * len(FEATURES))
     else:
         memory = None
-    m = {label: median(values) for label, values in times.items()}
-    report.figure("kseg_apply, every row changes / UPDATE SET segment = 1",
-                  m["kseg_apply, every row changes"] /
-                  m["UPDATE SET segment = 1"], "<= 1.15")
-    report.figure("kseg_apply, no row changes / the plain scan",
-                  m["kseg_apply, no row changes"] /
-                  m["count(*), the plain scan"], "<= 3")
+    report.ratio("kseg_apply, every row changes / UPDATE SET segment = 1",
+                 times["kseg_apply, every row changes"],
+                 times["UPDATE SET segment = 1"], "<= 1.15")
+    report.ratio("kseg_apply, no row changes / the plain scan",
+                 times["kseg_apply, no row changes"],
+                 times["count(*), the plain scan"], "<= 3")
     if memory is not None:
         report.figure("memory of a fit's backend / (rows x features x 8 "
                       "bytes)", memory, "<= 1.6")

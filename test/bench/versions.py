@@ -50,11 +50,16 @@ def machine():
     blas = {lib["internal_api"] + " " + str(lib["version"])
             for lib in threadpool_info() if lib["user_api"] == "blas"}
     simd = "" if SIMD == "auto" else f" (kseg.simd = {SIMD})"
-    kseg = session.one("SELECT default_version FROM pg_available_extensions "
-                       "WHERE name = 'kseg'")
+
+    def available(extension):
+        return "".join(row[0] for row in session.run(
+            "SELECT default_version FROM pg_available_extensions "
+            "WHERE name = %s", extension))
+
     server = session.one("SELECT current_setting('server_version')")
     others = [("R", package("r-base-core")),
-              ("PostGIS", package("postgresql-15-postgis-3")),
+              ("PostGIS", available("postgis")),
+              ("Citus", available("citus")),
               ("kmeans-postgresql", commit("kmeans-postgresql")),
               ("eakmeans", commit("eakmeans")),
               ("fast-kmeans", commit("fast-kmeans"))]
@@ -67,7 +72,7 @@ def machine():
         f"| system | {system}, Linux {platform.release()}, "
         f"{output('gcc', '-dumpfullversion') and 'gcc ' + output('gcc', '-dumpfullversion')} |",
         f"| server | PostgreSQL {server}, shared_buffers "
-        f"{session.one('SHOW shared_buffers')}, kseg {kseg}{simd} |",
+        f"{session.one('SHOW shared_buffers')}, kseg {available('kseg')}{simd} |",
         f"| Python | {platform.python_version()}, numpy {numpy.__version__}, "
         f"scikit-learn {sklearn.__version__}, "
         f"{', '.join(sorted(blas)) or 'no BLAS of its own'} |",
