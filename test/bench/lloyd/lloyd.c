@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "km_internal.h"
+#include "steps.h"
 
 #define EXIT_NO_CREW	3
 
@@ -174,6 +174,34 @@ typedef struct Rows
 	KmSource	source;
 } Rows;
 
+/* Scaling decided and done, as a fit does it. */
+static KmStatus
+place(Rows *rows, const KmOptions *options, const int *const *recode)
+{
+	KmTable    *table = &rows->rows->table;
+	KmSource	source = {.table = table};
+	KmJob		job = {
+		.step = &km_step_place,
+		.host = &host,
+		.poll = &rows->poll,
+		.table = table
+	};
+	KmRounding	rounding;
+	void	   *placing;
+	KmStatus	status;
+
+	status = km_scale_columns(&source, &rows->poll, options, recode,
+							  &rows->space, &rounding);
+	if (status != KM_OK)
+		return status;
+	job.input_size = km_placing_size(&rows->space);
+	job.input = placing = malloc(job.input_size);
+	km_placing_write(table, &rows->space, &rounding, recode, placing);
+	status = km_pass(&source, &job);
+	free(placing);
+	return status;
+}
+
 static void
 lay_out(const Task *task, Rows *rows)
 {
@@ -203,8 +231,7 @@ lay_out(const Task *task, Rows *rows)
 	}
 	if (km_space_create(&host, rows->features, nfeatures, false,
 						&rows->space) != KM_OK ||
-		km_scale_table(&rows->rows->table, &options, rows->features, recode,
-					   &rows->space) != KM_OK)
+		place(rows, &options, recode) != KM_OK)
 		fail("rows cannot be laid out", "");
 	rows->centers = malloc(sizeof(double) * (size_t) task->k * nfeatures);
 	for (int c = 0; c < task->k; c++)
