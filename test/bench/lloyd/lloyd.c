@@ -17,9 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../unit/threads.h"
 #include "steps.h"
-
-#define EXIT_NO_CREW	3
 
 typedef struct Task
 {
@@ -50,7 +49,7 @@ host_free(void *arg, void *pointer)
 	free(pointer);
 }
 
-static const KmHost host = {
+static KmHost host = {
 	.alloc = host_alloc,
 	.free = host_free,
 };
@@ -289,12 +288,13 @@ main(int argc, char **argv)
 	Rows		rows;
 	KmLloyd		lloyd;
 	int			iterations = 0;
+	static Threads threads;		/* beside this one */
 
 	parse_task(argc, argv, &task);
-	if (task.threads != 1)
+	if (task.threads > 1)
 	{
-		fprintf(stderr, "lloyd: one thread only\n");
-		return EXIT_NO_CREW;
+		threads_start(&threads, task.threads - 1, KM_CREW_GRAIN);
+		host.crew = &threads.crew;
 	}
 	lay_out(&task, &rows);
 	for (int i = 0; i < task.repetitions; i++)
