@@ -231,6 +231,7 @@ km_table_lone(KmTable *table)
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		table->blocks[b].beside = NULL;
+		table->blocks[b].beside_shared = 0;
 		table->blocks[b].beside_size = 0;
 	}
 }
