@@ -13,6 +13,8 @@ $primary->start;
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
+# workers help there, too
+$standby->append_conf('postgresql.conf', 'kseg.parallel_min_work = 0');
 $standby->start;
 
 $primary->safe_psql('postgres', q{
