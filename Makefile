@@ -160,10 +160,11 @@ $(bench_dir)/lloyd: $(wildcard test/bench/lloyd/*.c) $(filter src/core/%,$(OBJS)
 # it, so that a program may also include one of its files and test what is
 # static there.
 unit_dir = test/unit/build
+unit_sanitize = address,undefined
 unit_core = $(patsubst src/core/%.c,$(unit_dir)/%.o,$(sort $(wildcard src/core/*.c)))
 unit_programs = $(patsubst test/unit/%.c,$(unit_dir)/%,$(sort $(wildcard test/unit/*.c)))
 unit_flags = -std=gnu11 -ffp-contract=off -fno-math-errno -g -O2 -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -MMD -MP \
+	-fsanitize=$(unit_sanitize) -fno-sanitize-recover=all -MMD -MP \
 	-DKM_POLL_WORK=2000 -Wall -Wextra $(COPT)
 
 unit: unit-programs

@@ -177,7 +177,7 @@ test_refused(const Scene *scene)
 		threads_end(&threads);
 		shared = atomic_load(&threads.shared);
 	}
-	for (long n = 1; n <= shared; n += 1 + shared / 20, tried++)
+	for (long n = 1; n <= shared; n += 1 + shared / 10, tried++)
 	{
 		Threads		threads;
 		Found		found;
@@ -207,7 +207,7 @@ test_stopped(const Scene *scene, bool caller)
 	bool		right = true;
 	long		told = 0;
 
-	for (long n = 1; n < 20000; n = n * 3 + 1)
+	for (long n = 1; n < 20000; n = n * 6 + 1)
 	{
 		Threads		threads;
 		TestHost	host;
