@@ -289,7 +289,9 @@ lay_job(size_t *end, const KmJob *job, int others, PassJob *shared)
 	shared->input = km_lay(end, job->input_size, 1);
 	shared->input_size = job->input_size;
 	shared->results = km_lay(end, (size_t) others, sizeof(PassResult));
-	shared->room = (job->step->size(job) + 63) / 64 * 64;
+	shared->room = job->step->most != NULL ? job->step->most(job) :
+		job->step->size(job);
+	shared->room = (shared->room + 63) / 64 * 64;
 	shared->bytes = km_lay(end, (size_t) others, shared->room);
 }
 

@@ -51,6 +51,9 @@ typedef struct KmStep
 	/* the state as bytes, and another's bytes into the state, which are not
 	 * to be trusted: KM_BAD_FORMAT */
 	size_t		(*size) (const KmJob *job);
+	/* of an open job: what that comes to at most, but for rare cases; NULL: it
+	 * stays as it is */
+	size_t		(*most) (const KmJob *job);
 	void		(*write) (const KmJob *job, unsigned char *bytes);
 	KmStatus	(*merge) (KmJob *job, const unsigned char *bytes,
 						  size_t size);

@@ -120,6 +120,18 @@ size_sample(const KmJob *job)
 	return sizeof(KmWide) + (size_t) s->sketch.n * size_entry(&s->sketch);
 }
 
+/* but for rows whose keys are equal */
+static size_t
+most_sample(const KmJob *job)
+{
+	const KmSketch *sketch = &((KmSampling *) job->state)->sketch;
+	int64_t		n = sketch->want + 2;
+
+	if (n > job->table->nrows)
+		n = job->table->nrows;
+	return sizeof(KmWide) + (size_t) n * size_entry(sketch);
+}
+
 static void
 write_sample(const KmJob *job, unsigned char *bytes)
 {
@@ -226,6 +238,7 @@ const KmStep km_step_sample = {
 	.open = open_sample,
 	.add = add_sample,
 	.size = size_sample,
+	.most = most_sample,
 	.write = write_sample,
 	.merge = merge_sample,
 	.close = close_sample
