@@ -12,6 +12,9 @@
 
 #define FIRST_BLOCK_ROWS	32
 #define LAST_BLOCK_BYTES	(1024 * 1024)
+/* the smaller, the more of them a pass leaves out; the larger, the fewer
+ * calls to read one */
+#define STORED_BLOCK_BYTES	(256 * 1024)
 #define BLOCKS_OF_LIMIT		16	/* at the least, of a table with a store */
 #define CACHE_LINE			64
 
@@ -47,10 +50,16 @@ add_block(KmTable *table, int capacity)
 	block->first = table->nrows;
 	if (spills)
 	{
+		size_t		most = STORED_BLOCK_BYTES / row_bytes / KM_LANES * KM_LANES;
+
+		if ((size_t) capacity > most && most >= FIRST_BLOCK_ROWS)
+			capacity = (int) most;
 		KM_TRY(km_stored_put_last(table));
 		block->memory = table->stored->memory;
 		block->data = table->stored->data;
-		block->capacity = block[-1].capacity;
+		if (capacity > block[-1].capacity)
+			capacity = block[-1].capacity;
+		block->capacity = capacity;
 		table->nblocks++;
 		return KM_OK;
 	}

@@ -9,9 +9,8 @@
  * room when a pass comes to it, unless the step leaves it out.  What passes
  * keep beside rows goes with the block.
  *
- * All blocks in the store have the same capacity, that of the last one which
- * found room, so where rows go depends on nothing but the limit; and no
- * result depends on where they are.
+ * No block in the store is larger than the last one that found room, whose
+ * memory all others take in turn.  No result depends on where rows are.
  */
 #include <string.h>
 

@@ -119,7 +119,11 @@ FROM (VALUES ('0, a'), ('NULL::int, a'), ('id, a'), ('NULL::jsonb, a'),
 					') OVER () FROM shop') c;
 SELECT kseg_cluster(2, a) FROM shop;
 SET kseg.work_mem = '1MB';
-SELECT kseg_cluster(2, g, g) OVER () FROM generate_series(1, 100000) g;
+-- rows go to a file, their segments do not
+SELECT segment, count(*), max(g)
+FROM (SELECT g, kseg_cluster(2, g, g) OVER () AS segment FROM generate_series(1, 100000) g) s
+GROUP BY segment ORDER BY segment;
+SELECT kseg_cluster(2, g, g) OVER () FROM generate_series(1, 300000) g;
 RESET kseg.work_mem;
 
 -- ---- kseg_normalize ----
