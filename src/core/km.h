@@ -713,6 +713,12 @@ extern KmStatus km_placed_create(const KmHost *host, const KmModel *model,
 								 KmPlaced **placed);
 
 /*
+ * Rows beyond the limit shall go to the store; to be called before there are
+ * any.  Then km_placed_quality() is all that can be asked of them.
+ */
+extern KmStatus km_placed_spill(KmPlaced *placed, const KmStore *store);
+
+/*
  * Add one row; values as for km_score().  score: what km_score() said of the
  * same values, so that it need not be found again, or NULL.  A row without a
  * segment (a missing value, and the model skips those) is counted, not kept.

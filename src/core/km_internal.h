@@ -694,7 +694,8 @@ struct KmPlaced
 	KmSpace		space;
 	KmRows	   *rows;			/* rows->table: positions */
 	double	   *values;			/* scratch: one row */
-	uint16_t   *own;			/* segment of each row */
+	bool		is_spilled;		/* rows may be in a store: no arrays of them */
+	uint16_t   *own;			/* segment of each row; NULL then */
 	int64_t		own_allocated;
 	int64_t		skipped;
 };

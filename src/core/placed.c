@@ -13,8 +13,8 @@
 /* beyond this, sums of squared distances could leave double's range */
 #define POSITION_MAX	0x1p+480
 
-/* beside its values: its segment, and its hash while a sample is drawn */
-#define ROW_OVERHEAD	(sizeof(uint16_t) + sizeof(uint64_t))
+/* beside its values: its segment */
+#define ROW_OVERHEAD	sizeof(uint16_t)
 
 #define FIRST_OWN		64
 
@@ -109,6 +109,13 @@ km_placed_free(KmPlaced *placed)
 	km_free(placed->host, placed);
 }
 
+KmStatus
+km_placed_spill(KmPlaced *placed, const KmStore *store)
+{
+	placed->is_spilled = true;
+	return km_rows_spill(placed->rows, store);
+}
+
 static KmStatus
 grow_own(KmPlaced *placed)
 {
@@ -160,10 +167,11 @@ km_placed_add(KmPlaced *placed, const double *values, const KmScore *score)
 			x = space->ncategories[slot - space->nnum] - 1;
 		placed->values[f] = x;
 	}
-	if (row == placed->own_allocated)
+	if (!placed->is_spilled && row == placed->own_allocated)
 		KM_TRY(grow_own(placed));
 	KM_TRY(km_rows_add(placed->rows, placed->values, 1));
-	placed->own[row] = (uint16_t) score->segment;
+	if (!placed->is_spilled)
+		placed->own[row] = (uint16_t) score->segment;
 	return KM_OK;
 }
 

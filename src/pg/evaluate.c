@@ -3,7 +3,7 @@
  *		kseg_evaluate(): how well a model segments the rows of a query.
  *
  * The rows wait as positions in the model's space until the last one has
- * come; they are bounded by kseg.work_mem as those of a fit are.
+ * come; beyond kseg.work_mem they go to a file as those of a fit do.
  */
 #include "postgres.h"
 
@@ -45,13 +45,15 @@ static void
 start_rows(void *arg, const KsegQuery *query, const int *positions)
 {
 	Evaluation *evaluation = arg;
+	KsegSpill  *spill = kseg_spill_create(evaluation->context);
 
 	evaluation->team = kseg_team_create(evaluation->context);
 	kseg_check(km_placed_create(kseg_host_with(evaluation->context,
 											   kseg_team_crew(evaluation->team)),
 								evaluation->model,
-								(Size) kseg_work_mem * 1024,
+								(Size) kseg_work_mem * 1024 / 8 * 7,
 								(KmSimd) kseg_simd, &evaluation->placed));
+	kseg_check(km_placed_spill(evaluation->placed, kseg_spill_store(spill)));
 }
 
 static bool
@@ -69,7 +71,6 @@ static void
 add_row(void *arg, const KsegScoredRow *row)
 {
 	Evaluation *evaluation = arg;
-	KmStatus	status;
 
 	if (!row->has_segment)
 	{
@@ -78,11 +79,7 @@ add_row(void *arg, const KsegScoredRow *row)
 	}
 	if (has_unseen(evaluation->model, row->features))
 		evaluation->unseen++;
-	status = km_placed_add(evaluation->placed, row->features, &row->score);
-	if (unlikely(status == KM_OVER_LIMIT))
-		kseg_error_work_mem(km_placed_rows(evaluation->placed),
-							evaluation->model->nfeatures);
-	kseg_check(status);
+	kseg_check(km_placed_add(evaluation->placed, row->features, &row->score));
 }
 
 /* Centroids and what goes with them must fit, beside the rows. */

@@ -52,6 +52,16 @@ FROM spill_rows JOIN spill_segments AS s ON s.key = id::text,
 SELECT count(DISTINCT segment) AS segments, count(*) AS rows
 FROM (SELECT kseg_cluster(4, a, b, c) OVER () AS segment FROM spill_rows) AS s;
 
+-- an evaluation
+RESET kseg.work_mem;
+CREATE TABLE spill_model AS SELECT spill_fit('1GB', '{"k": 4, "nulls": "mean"}') AS model;
+CREATE TABLE spill_evaluated AS
+SELECT e.* FROM spill_model, kseg_evaluate(model, 'SELECT a, b, c, d, e, w FROM spill_rows') AS e;
+SET kseg.work_mem = '1MB';
+SELECT count(*) AS segments, count(*) FILTER (WHERE e = s) AS same
+FROM spill_model, kseg_evaluate(model, 'SELECT a, b, c, d, e, w FROM spill_rows') AS e
+	JOIN spill_evaluated AS s ON s.segment IS NOT DISTINCT FROM e.segment;
+
 -- groups have a file each
 SELECT count(*) AS groups, count(DISTINCT model::text) AS models
 FROM (SELECT id % 3 AS g, kseg_fit(2, a, b, c) AS model FROM spill_rows GROUP BY id % 3) AS s;
@@ -89,5 +99,5 @@ SELECT spill_caught('SELECT kseg_fit(2, a, b, 1 / (140000 - id)) FROM spill_rows
 SELECT spill_temp_files() AS left_behind;
 RESET kseg.work_mem;
 
-DROP TABLE spill_rows, spill_options, spill_elbow, spill_segments;
+DROP TABLE spill_rows, spill_options, spill_elbow, spill_segments, spill_evaluated, spill_model;
 DROP FUNCTION spill_fit(text, jsonb), spill_cosine(text), spill_temp_files(), spill_caught(text);
