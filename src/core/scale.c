@@ -158,6 +158,16 @@ find_quantile(const Scaling *s, int slot, double at, const KmFeature *clipped)
 }
 
 static void
+clear_clips(Scaling *s)
+{
+	for (int f = 0; f < s->space->nfeatures; f++)
+	{
+		s->space->features[f].clip_low = -INFINITY;
+		s->space->features[f].clip_high = INFINITY;
+	}
+}
+
+static void
 set_clips(Scaling *s)
 {
 	for (int f = 0; f < s->space->nfeatures; f++)
@@ -167,8 +177,6 @@ set_clips(Scaling *s)
 		double		low;
 		double		high;
 
-		feature->clip_low = -INFINITY;
-		feature->clip_high = INFINITY;
 		if (!s->options->clip || feature->kind == KM_CATEGORY)
 			continue;
 		low = find_quantile(s, slot, s->options->clip_low, feature);
@@ -339,6 +347,7 @@ describe_columns(Scaling *s, const int *const *recode)
 {
 	const KmSpace *space = s->space;
 
+	clear_clips(s);
 	KM_TRY(count_rows(s));
 	KM_TRY(find_orders(s));
 	set_clips(s);
