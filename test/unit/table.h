@@ -113,13 +113,17 @@ typedef enum Hard
 	MIXED,						/* categories too */
 	CATEGORIES,					/* alone */
 	WEIGHTED,
+	EQUAL,						/* all rows the same, or nearly all */
+	SCALES,						/* features 1e-12 of each other's size */
+	DENORMAL,					/* most positions are next to nothing */
 	HARD_KINDS
 } Hard;
 
 MAYBE_UNUSED static const char *const hard_names[] = {"blobs", "lattice",
 	"near ties", "huge offsets", "one segment far away", "tiny positions",
 	"huge positions", "mixed with categories", "categories alone",
-"weighted rows"};
+	"weighted rows", "equal rows", "features of all sizes",
+"denormal positions"};
 
 static double
 jitter(uint64_t *state, Hard kind, double v)
@@ -137,6 +141,10 @@ jitter(uint64_t *state, Hard kind, double v)
 			return v * 1e-100;
 		case LARGE:
 			return v * 1e140;
+		case EQUAL:
+			return random_below(state, 40) == 0 ? rint(v) : 1;
+		case DENORMAL:
+			return random_below(state, 20) == 0 ? v : v * 1e-310;
 		default:
 			return v;
 	}
@@ -151,6 +159,11 @@ make_hard(Data *data, uint64_t *state, Hard kind, int n)
 			   0.1 + random_share(state));
 	for (int i = 0; i < n * nfeatures; i++)
 		data->values[i] = jitter(state, kind, data->values[i]);
+	for (int i = 0; kind == SCALES && i < n * nfeatures; i++)
+		data->values[i] *= pow(1e-12, i % nfeatures);
+	/* a column of nothing else cannot be scaled */
+	for (int f = 0; kind == DENORMAL && f < nfeatures; f++)
+		data->values[f] = 1;
 	if (kind == FAR)
 	{
 		for (int i = 0; i < n / 20; i++)
