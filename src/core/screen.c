@@ -367,7 +367,10 @@ set_tables(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 				double		entry = c < packed->k ? from[c] * share : 0;
 
 				to[c] = (float) entry;
-				most = entry > most ? entry : most;
+				if (!(entry < CENTER_MAX * CENTER_MAX))
+					screen->usable = false;
+				else if (entry > most)
+					most = entry;
 			}
 		}
 		sum += most;
@@ -398,8 +401,11 @@ set_centers(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 			square += v * v;
 		}
 		screen->half[c] = c < packed->k ? (float) (square / 2) : FAR_AWAY;
-		/* NaN counts, too: then nothing is usable */
-		most = square <= most ? most : square;
+		/* false for NaN, too */
+		if (!(square < CENTER_MAX * CENTER_MAX))
+			screen->usable = false;
+		else if (square > most)
+			most = square;
 	}
 	return most;
 }
@@ -415,10 +421,9 @@ km_screen_set(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 	screen->k = packed->k;
 	screen->padded = (packed->k + KM_SCREEN_TOGETHER - 1) /
 		KM_SCREEN_TOGETHER * KM_SCREEN_TOGETHER;
+	screen->usable = true;
 	center = set_centers(space, packed, screen);
 	tables = set_tables(space, packed, screen);
-	screen->usable = center < CENTER_MAX * CENTER_MAX &&
-		tables < CENTER_MAX * CENTER_MAX;
 	screen->error_share = (float) (2 * share);
 	screen->error = (float) (2 * share * (center + tables) +
 							 (4.0 * n + 16) * SMALLEST * CENTER_MAX);
