@@ -598,14 +598,15 @@ struct KmAssigning
 	bool		has_single;
 };
 
-/* Would rows in single precision beside them go beyond the limit? */
+/* Is there room for rows in single precision beside them? */
 static bool
 has_room(const KmTable *table, const KmSpace *space)
 {
 	size_t		row = KM_BESIDE_ROW + KM_BESIDE_GROUP / KM_GROUP_ROWS +
 		sizeof(float) * (space->nnum + 1);
 
-	return space->ncat == 0 &&
+	/* a file would have to be read and written for them */
+	return space->ncat == 0 && !km_table_is_stored(table) &&
 		(table->limit == 0 ||
 		 table->bytes + row * (size_t) table->nrows < table->limit);
 }
