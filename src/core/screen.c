@@ -30,6 +30,16 @@
 #define GAP_MARGIN		1e-6f
 #define GAP_TRUST		(1 - 0x1p-20f)
 
+/*
+ * How far a score less the nearest center's may be off, and how far a squared
+ * distance: as shares of the row's squared length and of the score, times the
+ * error of a sum of products (docs/internals.md has the proof).
+ */
+#define SQUARE_ERROR	11.5
+#define SCORE_ERROR		11.2
+#define SQUARE_ROOM		24
+#define SCORE_ROOM		23
+
 /* centers farther out, in units of scale, are not screened */
 #define CENTER_MAX		0x1p20
 
@@ -345,17 +355,14 @@ km_screen_free(const KmSpace *space, KmScreen *screen)
 	screen->tables = NULL;
 }
 
-/* Largest entry of the tables, summed over features; in units of scale. */
-static double
+static void
 set_tables(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 {
-	double		share = 0.5 * screen->scale * screen->scale;
-	double		sum = 0;
+	double		share = 0.5 * screen->scale * screen->scale *
+		(1 - 2 * (double) screen->share);
 
 	for (int f = 0; f < space->ncat; f++)
 	{
-		double		most = 0;
-
 		for (int v = 0; v < space->ncategories[f]; v++)
 		{
 			const double *from = packed->tables[f] +
@@ -367,23 +374,19 @@ set_tables(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 				double		entry = c < packed->k ? from[c] * share : 0;
 
 				to[c] = (float) entry;
+				/* false for NaN, too */
 				if (!(entry < CENTER_MAX * CENTER_MAX))
 					screen->usable = false;
-				else if (entry > most)
-					most = entry;
 			}
 		}
-		sum += most;
 	}
-	return sum;
 }
 
-/* The largest squared length; in units of scale. */
-static double
+static void
 set_centers(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 {
 	int			nnum = space->nnum;
-	double		most = 0;
+	double		lower = 1 - 2 * (double) screen->share;
 
 	for (int c = 0; c < screen->padded; c++)
 	{
@@ -400,14 +403,11 @@ set_centers(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 			to[s * KM_SCREEN_TOGETHER] = (float) -v;
 			square += v * v;
 		}
-		screen->half[c] = c < packed->k ? (float) (square / 2) : FAR_AWAY;
-		/* false for NaN, too */
+		screen->half[c] = c < packed->k ? (float) (square / 2 * lower) :
+			FAR_AWAY;
 		if (!(square < CENTER_MAX * CENTER_MAX))
 			screen->usable = false;
-		else if (square > most)
-			most = square;
 	}
-	return most;
 }
 
 void
@@ -415,18 +415,17 @@ km_screen_set(const KmSpace *space, const KmPacked *packed, KmScreen *screen)
 {
 	int			n = space->nnum + space->ncat;
 	double		share = (2.0 * n + 16) * 0x1p-24;
-	double		center;
-	double		tables;
 
 	screen->k = packed->k;
 	screen->padded = (packed->k + KM_SCREEN_TOGETHER - 1) /
 		KM_SCREEN_TOGETHER * KM_SCREEN_TOGETHER;
+	screen->share = (float) share;
+	screen->square_share = (float) (SQUARE_ERROR * share);
+	screen->score_share = (float) (SCORE_ERROR * share);
+	screen->error = (float) ((4.0 * n + 16) * SMALLEST * CENTER_MAX);
 	screen->usable = true;
-	center = set_centers(space, packed, screen);
-	tables = set_tables(space, packed, screen);
-	screen->error_share = (float) (2 * share);
-	screen->error = (float) (2 * share * (center + tables) +
-							 (4.0 * n + 16) * SMALLEST * CENTER_MAX);
+	set_centers(space, packed, screen);
+	set_tables(space, packed, screen);
 }
 
 /* ---- rows in single precision ---- */

@@ -28,8 +28,11 @@ typedef struct KmScreen
 	int			k;
 	int			padded;			/* k rounded up; what is added is far away */
 	bool		usable;			/* else centers are beyond single precision */
-	float		error;			/* of the difference of two scores: this, */
-	float		error_share;	/* and as much of the row's squared length */
+	float		error;			/* a score less the nearest center's is off by
+								 * this, */
+	float		square_share;	/* by as much of the row's squared length, */
+	float		score_share;	/* and by as much of the nearest's score */
+	float		share;			/* what these come from */
 	float	   *values;			/* -positions: padded / 4 x nnum x 4 */
 	float	   *half;			/* padded: half the squared length */
 	float	  **tables;			/* ncat of them: ncategories x padded: halves
@@ -42,7 +45,8 @@ typedef struct KmScreen
 
 /*
  * What was found of KM_SCREEN_ROWS rows.  A score is half of the squared
- * distance less half of the row's squared length, in units of scale.
+ * distance less half of the row's squared length, in units of scale, and less
+ * what it may be too large by.
  */
 typedef struct KmScreened
 {

@@ -138,8 +138,9 @@ NAME(integers_) (const double *tile, const double *scale, int nnum,
 			Floats		x_ = LOAD(screen->x + s * KM_SCREEN_ROWS + (at)); \
 			square_ = FMA(x_, x_, square_); \
 		} \
-		error_ = FMA(square_, SPREAD(screen->error_share), \
-					 SPREAD(screen->error)); \
+		error_ = FMA(best##v, SPREAD(screen->score_share), \
+					 FMA(square_, SPREAD(screen->square_share), \
+						 SPREAD(screen->error))); \
 		STORE(screened->best + (at), best##v); \
 		STORE(screened->next + (at), next##v); \
 		STORE(screened->square + (at), square_); \
@@ -229,13 +230,16 @@ NAME(gaps_) (const KmScreen *screen, const KmScreened *screened,
 	for (int i = 0; i < KM_SCREEN_ROWS; i++)
 	{
 		float		square = screened->square[i];
-		float		error = screen->error + screen->error_share * square;
-		float		room = square + 3 * error;
-		float		d1 = room + 2 * screened->best[i];
-		float		d2 = room + 2 * screened->next[i];
-		float		d3 = room + 2 * screened->third[i];
+		float		error = screen->error + screen->square_share * square +
+			screen->score_share * screened->best[i];
+		float		room = square * (1 + SQUARE_ROOM * screen->share) +
+			4 * screen->error;
+		float		twice = 2 + SCORE_ROOM * screen->share;
+		float		d1 = room + twice * screened->best[i];
+		float		d2 = room + twice * screened->next[i];
+		float		d3 = room + twice * screened->third[i];
 
-		/* never negative but for rounding, which 3 * error makes up for */
+		/* no less than the squared distances; negative only by rounding */
 		d1 = sqrtf(d1 > 0 ? d1 : 0);
 		d2 = sqrtf(d2 > 0 ? d2 : 0);
 		d3 = sqrtf(d3 > 0 ? d3 : 0);
