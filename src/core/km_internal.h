@@ -172,6 +172,8 @@ typedef struct KmTable
 	int			nblocks;
 	int			blocks_allocated;
 	KmBlock    *blocks;
+	unsigned char *slab;		/* what is left for further blocks */
+	size_t		slab_left;
 	size_t		bytes;
 	size_t		limit;			/* 0: none */
 	double		max_weight;

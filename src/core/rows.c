@@ -3,7 +3,9 @@
  *		Tables of rows in tiles, and the store that a fit is filled through.
  *
  * Blocks start small, so that a thousand little groups cost little, and grow
- * to about a megabyte, so that the last one wastes little.
+ * to about a megabyte, so that the last one wastes little.  Memory for those
+ * of large tables is taken many blocks at a time, for which the host can use
+ * large pages.
  */
 #include <string.h>
 
@@ -17,6 +19,43 @@
 #define STORED_BLOCK_BYTES	(256 * 1024)
 #define BLOCKS_OF_LIMIT		16	/* at the least, of a table with a store */
 #define CACHE_LINE			64
+/* what is taken at a time, from so many bytes of rows on */
+#define SLAB_BYTES			((size_t) 32 * 1024 * 1024)
+#define SLABS_FROM			((size_t) 8 * 1024 * 1024)
+
+/*
+ * Room for a block.  One that is of a slab does not own it, but for the first;
+ * the last block before a table spills has to own its memory, which its
+ * successors use.
+ */
+static KmStatus
+find_room(KmTable *table, KmBlock *block, size_t bytes)
+{
+	/* a load that crosses cache lines costs two */
+	size_t		needed = bytes + CACHE_LINE;
+	bool		in_slab = table->bytes >= SLABS_FROM &&
+		needed <= SLAB_BYTES / 4 &&
+		(table->limit == 0 ||
+		 table->bytes + SLAB_BYTES + 2 * needed <= table->limit);
+	unsigned char *memory = table->slab;
+
+	if (!in_slab || table->slab_left < needed)
+	{
+		memory = block->memory = km_alloc(table->host, in_slab ? SLAB_BYTES :
+										  needed, 1);
+		if (memory == NULL)
+			return KM_NO_MEMORY;
+	}
+	if (in_slab)
+	{
+		table->slab_left = (block->memory != NULL ? SLAB_BYTES :
+							table->slab_left) - needed;
+		table->slab = memory + needed;
+	}
+	block->data = (double *) (((uintptr_t) memory + CACHE_LINE - 1) &
+							  ~(uintptr_t) (CACHE_LINE - 1));
+	return KM_OK;
+}
 
 static KmStatus
 add_block(KmTable *table, int capacity)
@@ -65,15 +104,7 @@ add_block(KmTable *table, int capacity)
 	}
 	block->data = km_share_block(table, bytes, &block->shared);
 	if (block->data == NULL)
-	{
-		/* a load that crosses cache lines costs two */
-		block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
-		if (block->memory == NULL)
-			return KM_NO_MEMORY;
-		block->data = (double *)
-			(((uintptr_t) block->memory + CACHE_LINE - 1) &
-			 ~(uintptr_t) (CACHE_LINE - 1));
-	}
+		KM_TRY(find_room(table, block, bytes));
 	block->capacity = capacity;
 	table->nblocks++;
 	table->bytes += bytes;
@@ -218,6 +249,8 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 	table->blocks_allocated = 0;
 	table->blocks = NULL;
 	table->sharing = NULL;
+	table->slab = NULL;
+	table->slab_left = 0;
 	table->bytes = 0;
 	table->limit = 0;
 	table->stored = NULL;
@@ -261,11 +294,33 @@ km_table_alone(KmTable *table)
 	km_unshare_beside(table);
 }
 
+/* whole cache lines */
+static size_t
+beside_size(const KmBlock *block, size_t group)
+{
+	return (km_block_groups(block) * group + CACHE_LINE - 1) &
+		~(size_t) (CACHE_LINE - 1);
+}
+
+/* A fit runs Lloyd again and again, and fresh memory costs a pass. */
+static KmStatus
+renew_beside(KmTable *table, KmBlock *owner, size_t room)
+{
+	if (owner->beside_memory != NULL && owner->beside_bytes == room)
+		return KM_OK;
+	km_free(table->host, owner->beside_memory);
+	owner->beside_memory = km_alloc(table->host, room, 1);
+	owner->beside_bytes = room;
+	return owner->beside_memory != NULL ? KM_OK : KM_NO_MEMORY;
+}
+
 KmStatus
 km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 				size_t loose)
 {
 	size_t		group = (per_row + loose) * KM_GROUP_ROWS + per_group;
+	size_t		room = CACHE_LINE;
+	unsigned char *next = NULL;
 
 	if (km_share_beside(table, group, per_row))
 		return KM_OK;
@@ -273,26 +328,27 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 		KM_TRY(km_stored_beside(table, group));
 	for (int b = 0; b < table->nblocks; b++)
 	{
+		if (!km_block_is_out(&table->blocks[b]))
+			room += beside_size(&table->blocks[b], group);
+	}
+
+	/* all at once, for large pages; the first block owns it */
+	for (int b = 0; b < table->nblocks; b++)
+	{
 		KmBlock    *block = &table->blocks[b];
-		size_t		groups = km_block_groups(block);
 
 		if (km_block_is_out(block))
 			continue;
-		/* a fit runs Lloyd again and again: fresh memory costs a pass */
-		if (block->beside_memory == NULL ||
-			block->beside_bytes != groups * group)
+		if (next == NULL)
 		{
-			km_free(table->host, block->beside_memory);
-			block->beside_memory = km_alloc(table->host,
-											groups * group + CACHE_LINE, 1);
-			block->beside_bytes = groups * group;
+			KM_TRY(renew_beside(table, block, room));
+			next = (unsigned char *) block->beside_memory;
+			next += -(uintptr_t) next & (CACHE_LINE - 1);
 		}
-		if (block->beside_memory == NULL)
-			return KM_NO_MEMORY;
-		block->beside = (unsigned char *)
-			(((uintptr_t) block->beside_memory + CACHE_LINE - 1) &
-			 ~(uintptr_t) (CACHE_LINE - 1));
-		memset(block->beside, 0, groups * KM_GROUP_ROWS * per_row);
+		block->beside = next;
+		memset(block->beside, 0, km_block_groups(block) * KM_GROUP_ROWS *
+			   per_row);
+		next += beside_size(block, group);
 	}
 	return KM_OK;
 }

@@ -26,7 +26,7 @@
 #define EXACT_INTEGER	(UINT64CONST(1) << 53)
 #define EXACT_POWER		22
 
-static const double power_of_ten[EXACT_POWER + 1] = {
+const double kseg_power_of_ten[EXACT_POWER + 1] = {
 	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
 	1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 };
@@ -127,9 +127,9 @@ convert(uint64 mantissa, int exponent)
 	{
 		/* a single operation on exact operands rounds once */
 		if (exponent < 0 && exponent >= -EXACT_POWER)
-			return (double) (int64) mantissa / power_of_ten[-exponent];
+			return (double) (int64) mantissa / kseg_power_of_ten[-exponent];
 		if (exponent >= 0 && exponent <= EXACT_POWER)
-			return (double) (int64) mantissa * power_of_ten[exponent];
+			return (double) (int64) mantissa * kseg_power_of_ten[exponent];
 	}
 	return convert_slowly(mantissa, exponent);
 }
@@ -141,34 +141,6 @@ kseg_decimal_double(uint64 mantissa, int exponent)
 }
 
 /* ---- numeric ---- */
-
-/*
- * A numeric as it is stored, see numeric.c, which keeps this to itself; it
- * has not changed since 9.1 and cannot, for pg_upgrade.  A header word of
- * flags, followed in the long form by a word of weight, then digits to the
- * base of 10,000 of which the first counts 10,000^weight.
- */
-#define NUMERIC_SPECIAL			0xC000	/* both bits: NaN or infinity */
-#define NUMERIC_NEGATIVE		0x4000	/* of the long form */
-#define NUMERIC_SHORT			0x8000
-#define NUMERIC_SHORT_NEGATIVE	0x2000
-#define NUMERIC_SHORT_SIGN		0x0040	/* of the weight */
-#define NUMERIC_SHORT_WEIGHT	0x003F
-#define NUMERIC_KIND			0xF000
-#define NUMERIC_NAN				0xC000
-#define NUMERIC_INFINITY		0xD000
-#define NUMERIC_BASE			10000
-#define NUMERIC_DIGITS			4		/* decimal ones in one of base 10000 */
-
-/* digits stand at odd addresses when the value has a short header */
-static inline uint16
-read_word(const char *data, int index)
-{
-	uint16		word;
-
-	memcpy(&word, data + index * sizeof(word), sizeof(word));
-	return word;
-}
 
 /*
  * More digits than 64 bits hold: the value lies between mantissa and
@@ -219,7 +191,7 @@ kseg_numeric_double(Datum value)
 	data = VARDATA_ANY(numeric);
 	size = (int) (VARSIZE_ANY_EXHDR(numeric) / sizeof(uint16));
 
-	header = read_word(data, 0);
+	header = kseg_numeric_word(data, 0);
 	if (unlikely((header & NUMERIC_SPECIAL) == NUMERIC_SPECIAL))
 	{
 		if ((header & NUMERIC_KIND) == NUMERIC_NAN)
@@ -241,14 +213,14 @@ kseg_numeric_double(Datum value)
 	else
 	{
 		is_negative = (header & NUMERIC_NEGATIVE) != 0;
-		weight = (int16) read_word(data, 1);
+		weight = (int16) kseg_numeric_word(data, 1);
 		data += 2 * sizeof(uint16);
 		ndigits = size - 2;
 	}
 
 	while (i < ndigits &&
 		   mantissa <= (PG_UINT64_MAX - (NUMERIC_BASE - 1)) / NUMERIC_BASE)
-		mantissa = mantissa * NUMERIC_BASE + read_word(data, i++);
+		mantissa = mantissa * NUMERIC_BASE + kseg_numeric_word(data, i++);
 	exponent = (weight - i + 1) * NUMERIC_DIGITS;
 
 	if (likely(i == ndigits))
@@ -263,7 +235,7 @@ kseg_numeric_double(Datum value)
 	}
 	else
 	{
-		int			digit = read_word(data, i);
+		int			digit = kseg_numeric_word(data, i);
 		int			place = NUMERIC_BASE / 10;
 
 		for (; mantissa <= (PG_UINT64_MAX - 9) / 10 && place > 0; place /= 10)
@@ -298,7 +270,7 @@ kseg_numeric_is_short(Datum value)
 		return false;
 	data = VARDATA_ANY(numeric);
 	ndigits = (int) (VARSIZE_ANY_EXHDR(numeric) / sizeof(uint16)) - 1;
-	header = read_word(data, 0);
+	header = kseg_numeric_word(data, 0);
 	/* what takes the long form has many digits, or an odd weight */
 	if ((header & NUMERIC_SPECIAL) != NUMERIC_SHORT)
 		return false;
@@ -312,6 +284,6 @@ kseg_numeric_is_short(Datum value)
 		return false;
 	if (ndigits < 4)
 		return true;
-	return ndigits == 4 && (read_word(data, 1) < NUMERIC_BASE / 10 ||
-							read_word(data, 4) % 10 == 0);
+	return ndigits == 4 && (kseg_numeric_word(data, 1) < NUMERIC_BASE / 10 ||
+							kseg_numeric_word(data, 4) % 10 == 0);
 }

@@ -9,19 +9,45 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "kseg.h"
 #include "progress.h"
 
+#define HUGE_PAGE			((uintptr_t) 2 * 1024 * 1024)
+#define HUGE_PAGES_FROM		(8 * HUGE_PAGE)
+
+/*
+ * Ask for huge pages where they fit in: a fit touches all of its memory once,
+ * and every page costs the kernel as much as reading a hundred values.  It is
+ * free to refuse.
+ */
+static void
+use_huge_pages(void *memory, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t	from = TYPEALIGN(HUGE_PAGE, (uintptr_t) memory);
+	uintptr_t	to = TYPEALIGN_DOWN(HUGE_PAGE, (uintptr_t) memory + size);
+
+	(void) madvise((void *) from, to - from, MADV_HUGEPAGE);
+#endif
+}
+
 static void *
 allocate(void *arg, size_t size)
 {
+	void	   *memory;
+
 	if (size > MaxAllocHugeSize)
 		return NULL;
-	return MemoryContextAllocExtended((MemoryContext) arg, size,
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	memory = MemoryContextAllocExtended((MemoryContext) arg, size,
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (memory != NULL && size >= HUGE_PAGES_FROM)
+		use_huge_pages(memory, size);
+	return memory;
 }
 
 static void

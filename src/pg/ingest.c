@@ -19,6 +19,7 @@
 #include "json.h"
 #include "kseg.h"
 #include "progress.h"
+#include "reader.h"
 #include "team.h"
 
 /* so many constant columns are named in the notice */
@@ -33,6 +34,7 @@ struct KsegIngest
 	KsegOptions *options;		/* the caller's */
 	int			ncolumns;
 	KsegColumn *columns;
+	KsegReader	reader;
 	int			weight_column;	/* -1: none */
 	int			nfeatures;		/* columns without the weight's */
 	bool		fill_nulls;
@@ -41,6 +43,7 @@ struct KsegIngest
 	KmRows	   *rows;			/* NULL: array form before its first row */
 	NullableDatum *row;			/* for rows that do not come as such */
 	double	   *values;			/* one per feature */
+	bool		has_complete;	/* a row without nulls has come */
 	bool	   *has_value;		/* one per feature: not only nulls so far */
 	int64		skipped;
 	int64		without_values; /* of them: an array that was null */
@@ -130,6 +133,7 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 	for (int c = 0; c < ncolumns; c++)
 		kseg_column_init(&ingest->columns[c], pstrdup(names[c]), types[c],
 						 ingest->context);
+	kseg_reader_init(&ingest->reader, ingest->columns, ncolumns);
 	if (ingest->options->row_weight != NULL)
 		find_weight(ingest, names);
 
@@ -232,12 +236,19 @@ count_missing(KsegIngest *ingest, const NullableDatum *values)
 	}
 }
 
+/* KsegReader's other */
+static double
+read_other(void *arg, int column, Datum value)
+{
+	return kseg_column_read(&((KsegIngest *) arg)->columns[column], value);
+}
+
 /*
  * Whether a row is skipped is settled before any of its values is read: it
  * must leave no category behind.
  */
-bool
-kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
+static pg_noinline bool
+add_slowly(KsegIngest *ingest, const NullableDatum *values)
 {
 	double		weight = 1;
 	int			n = 0;
@@ -265,8 +276,19 @@ kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
 												   values[c].value);
 		}
 	}
-
 	kseg_check(km_rows_add(ingest->rows, ingest->values, weight));
+	return true;
+}
+
+bool
+kseg_ingest_add(KsegIngest *ingest, const NullableDatum *values)
+{
+	if (unlikely(ingest->weight_column >= 0) ||
+		!kseg_reader_read(&ingest->reader, values, ingest->values, read_other,
+						  ingest))
+		return add_slowly(ingest, values);
+	ingest->has_complete = true;
+	kseg_check(km_rows_add(ingest->rows, ingest->values, 1));
 	return true;
 }
 
@@ -453,7 +475,7 @@ make_features(KsegIngest *ingest)
 
 		if (c == ingest->weight_column)
 			continue;
-		if (!ingest->has_value[f])
+		if (!ingest->has_value[f] && !ingest->has_complete)
 			kseg_error_only_nulls(column->name);
 		feature->name = unconstify(char *, column->name);
 		feature->kind = column->kind;

@@ -23,24 +23,9 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "decimal.h"
 #include "errors.h"
 #include "kseg.h"
-
-/* How to read a feature's argument; the common types are read in line. */
-typedef enum ReadMethod
-{
-	READ_INT2,
-	READ_INT4,
-	READ_INT8,
-	READ_FLOAT4,
-	READ_FLOAT8,
-	READ_NUMERIC,
-	READ_BOOL,
-	READ_NUMBER,				/* any other number: column.c */
-	READ_CATEGORY,
-	READ_UNTYPED				/* NULL without a type, for a number */
-} ReadMethod;
+#include "reader.h"
 
 struct KsegScorer
 {
@@ -51,41 +36,15 @@ struct KsegScorer
 	bool		skips_nulls;
 	bool		is_array;		/* one argument, float8[] */
 	int		   *ids;			/* of no segment (0), then of each */
-	uint8	   *methods;		/* ReadMethod of each feature, if no array */
-	KsegColumn *columns;		/* likewise */
+	KsegColumn *columns;		/* of each feature, if no array */
+	bool	   *is_untyped;		/* NULL without a type, for a number; likewise */
+	KsegReader	reader;			/* likewise */
 
 	/* the row being scored */
 	double	   *values;
 };
 
 /* ---- making a scorer ---- */
-
-static ReadMethod
-choose_method(const KsegColumn *column)
-{
-	if (column->kind == KM_CATEGORY)
-		return READ_CATEGORY;
-
-	switch (column->type)
-	{
-		case INT2OID:
-			return READ_INT2;
-		case INT4OID:
-			return READ_INT4;
-		case INT8OID:
-			return READ_INT8;
-		case FLOAT4OID:
-			return READ_FLOAT4;
-		case FLOAT8OID:
-			return READ_FLOAT8;
-		case NUMERICOID:
-			return READ_NUMERIC;
-		case BOOLOID:
-			return READ_BOOL;
-		default:
-			return READ_NUMBER;
-	}
-}
 
 static void
 init_feature(KsegScorer *scorer, int f, Oid type, MemoryContext context)
@@ -96,14 +55,13 @@ init_feature(KsegScorer *scorer, int f, Oid type, MemoryContext context)
 	/* in kseg_predict(model, 42, NULL) the NULL has no type, and needs none */
 	if (type == UNKNOWNOID && feature->kind != KM_CATEGORY)
 	{
-		scorer->methods[f] = READ_UNTYPED;
+		scorer->is_untyped[f] = true;
 		return;
 	}
 
 	kseg_column_init(column, feature->name, type, context);
 	if (column->kind != feature->kind)
 		kseg_error_feature_kind(scorer->model, f, type);
-	scorer->methods[f] = choose_method(column);
 }
 
 KsegScorer *
@@ -137,10 +95,11 @@ kseg_scorer_create(const KmModel *model, int ntypes, const Oid *types,
 			kseg_error_feature_array(types[0]);
 		if (ntypes != model->nfeatures)
 			kseg_error_feature_count(model, ntypes);
-		scorer->methods = palloc(sizeof(uint8) * ntypes);
+		scorer->is_untyped = palloc0(sizeof(bool) * ntypes);
 		scorer->columns = palloc0(sizeof(KsegColumn) * ntypes);
 		for (int f = 0; f < ntypes; f++)
 			init_feature(scorer, f, types[f], context);
+		kseg_reader_init(&scorer->reader, scorer->columns, ntypes);
 	}
 
 	status = km_predictor_create(kseg_host(context), model,
@@ -172,43 +131,21 @@ find_category(KsegScorer *scorer, int f, Datum value)
 	return km_category_find(&scorer->model->features[f], category, length);
 }
 
-static pg_attribute_always_inline double
-read_value(KsegScorer *scorer, ReadMethod method, int f, Datum value)
+static double
+read_value(KsegScorer *scorer, int f, Datum value)
 {
-	double		number;
+	if (scorer->is_untyped[f])
+		kseg_error_feature_kind(scorer->model, f, UNKNOWNOID);
+	if (scorer->columns[f].kind == KM_CATEGORY)
+		return find_category(scorer, f, value);
+	return kseg_column_read(&scorer->columns[f], value);
+}
 
-	switch (method)
-	{
-		case READ_INT2:
-			return (double) DatumGetInt16(value);
-		case READ_INT4:
-			return (double) DatumGetInt32(value);
-		case READ_INT8:
-			return (double) DatumGetInt64(value);
-		case READ_FLOAT4:
-			number = DatumGetFloat4(value);
-			break;
-		case READ_FLOAT8:
-			number = DatumGetFloat8(value);
-			break;
-		case READ_NUMERIC:
-			number = kseg_numeric_double(value);
-			break;
-		case READ_BOOL:
-			return DatumGetBool(value) ? 1 : 0;
-		case READ_CATEGORY:
-			return find_category(scorer, f, value);
-		case READ_UNTYPED:
-			kseg_error_feature_kind(scorer->model, f, UNKNOWNOID);
-		case READ_NUMBER:
-		default:
-			return kseg_column_read(&scorer->columns[f], value);
-	}
-
-	/* NaN and infinity: column.c knows how to complain about them */
-	if (unlikely(!isfinite(number)))
-		return kseg_column_read(&scorer->columns[f], value);
-	return number;
+/* KsegReader's other */
+static double
+read_other(void *arg, int f, Datum value)
+{
+	return read_value(arg, f, value);
 }
 
 /* The same from the array form's only argument. */
@@ -256,37 +193,46 @@ read_array(KsegScorer *scorer, const NullableDatum *argument)
 	return complete || !scorer->skips_nulls;
 }
 
-/* Fill scorer->values; false when a null means that there is no segment. */
-static pg_attribute_always_inline bool
-read_row(KsegScorer *scorer, const NullableDatum *arguments)
+/*
+ * Every value, NaN where it is null; false when a null means that there is no
+ * segment.  to_end: also the values after such a null.
+ */
+static pg_noinline bool
+read_slowly(KsegScorer *scorer, const NullableDatum *arguments, bool to_end)
 {
-	/* in variables, or they would be fetched for each value again */
-	int			nfeatures = scorer->nfeatures;
-	const uint8 *methods = scorer->methods;
-	double	   *values = scorer->values;
+	bool		is_complete = true;
 
-	if (unlikely(scorer->is_array))
+	if (scorer->is_array)
 		return read_array(scorer, arguments);
 
-	for (int f = 0; f < nfeatures; f++)
+	for (int f = 0; f < scorer->nfeatures; f++)
 	{
-		if (unlikely(arguments[f].isnull))
+		if (arguments[f].isnull)
 		{
-			if (scorer->skips_nulls)
+			scorer->values[f] = get_float8_nan();
+			is_complete = !scorer->skips_nulls;
+			if (!is_complete && !to_end)
 				return false;
-			values[f] = get_float8_nan();
 		}
 		else
-			values[f] = read_value(scorer, (ReadMethod) methods[f], f,
-								   arguments[f].value);
+			scorer->values[f] = read_value(scorer, f, arguments[f].value);
 	}
-	return true;
+	return is_complete;
+}
+
+static pg_attribute_always_inline bool
+read_row(KsegScorer *scorer, const NullableDatum *arguments, bool to_end)
+{
+	return (likely(!scorer->is_array) &&
+			kseg_reader_read(&scorer->reader, arguments, scorer->values,
+							 read_other, scorer)) ||
+		read_slowly(scorer, arguments, to_end);
 }
 
 int
 kseg_scorer_predict(KsegScorer *scorer, const NullableDatum *values)
 {
-	if (!read_row(scorer, values))
+	if (!read_row(scorer, values, false))
 		return 0;
 	return scorer->ids[km_predict(scorer->predictor, scorer->values) + 1];
 }
@@ -295,7 +241,7 @@ bool
 kseg_scorer_score(KsegScorer *scorer, const NullableDatum *values,
 				  KmScore *score)
 {
-	if (!read_row(scorer, values))
+	if (!read_row(scorer, values, false))
 		return false;
 	return kseg_scorer_score_read(scorer, score);
 }
@@ -304,25 +250,7 @@ const double *
 kseg_scorer_read(KsegScorer *scorer, const NullableDatum *arguments,
 				 bool *is_complete)
 {
-	if (scorer->is_array)
-	{
-		*is_complete = read_array(scorer, arguments);
-		return scorer->values;
-	}
-
-	*is_complete = true;
-	for (int f = 0; f < scorer->nfeatures; f++)
-	{
-		if (arguments[f].isnull)
-		{
-			scorer->values[f] = get_float8_nan();
-			*is_complete = *is_complete && !scorer->skips_nulls;
-		}
-		else
-			scorer->values[f] = read_value(scorer,
-										   (ReadMethod) scorer->methods[f],
-										   f, arguments[f].value);
-	}
+	*is_complete = read_row(scorer, arguments, true);
 	return scorer->values;
 }
 
