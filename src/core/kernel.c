@@ -7,6 +7,7 @@
  * width, and with -ffp-contract=off (no fused multiply-add) every unit gives
  * the same bits.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -127,19 +128,19 @@ km_measure_kernel(KmSimd simd)
 	}
 }
 
-KmPlace
-km_place_kernel(KmSimd simd)
+KmPredict
+km_predict_kernel(KmSimd simd)
 {
 	switch (km_simd_resolve(simd))
 	{
 #ifdef KM_WIDE_X86
 		case KM_SIMD_AVX512:
-			return place_avx512;
+			return predict_avx512;
 		case KM_SIMD_AVX2:
-			return place_avx2;
+			return predict_avx2;
 #endif
 		default:
-			return place_baseline;
+			return predict_baseline;
 	}
 }
 

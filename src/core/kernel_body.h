@@ -150,38 +150,84 @@ NAME(measure_) (const double *lane, int step, int nnum,
 	}
 }
 
-/* KmPlace */
-static TARGET bool
-NAME(place_) (const double *values, const double *axes, int nblocks,
-			  double *lane)
+/* bit l: lane l is equal in both; without this gcc takes vectors apart */
+#if !defined(KM_WIDE_X86)
+static inline unsigned
+NAME(equal_) (const double *a, double b)
 {
-	LaneIds		good = (LaneIds) {} - 1;
-	bool		all = true;
+	unsigned	equal = 0;
 
-	for (int at = 0; at < nblocks * KM_LANES; at += VECTOR_LANES)
-	{
-		const double *a = axes +
-			(size_t) (at / KM_LANES) * KM_AXIS_VALUES * KM_LANES + at % KM_LANES;
-		Lanes		x = LOAD(values + at);
-		Lanes		low = LOAD(a + KM_AXIS_LOW * KM_LANES);
-		Lanes		high = LOAD(a + KM_AXIS_HIGH * KM_LANES);
-		Lanes		limit = LOAD(a + KM_AXIS_LIMIT * KM_LANES);
-		Lanes		magic = LOAD(a + KM_AXIS_MAGIC * KM_LANES);
-		LaneIds		below = x < low;
-		LaneIds		above = x > high;
-		Lanes		v;
-
-		x = SELECT(below, low, x);
-		x = SELECT(above, high, x);
-		v = (x - LOAD(a + KM_AXIS_ORIGIN * KM_LANES)) *
-			LOAD(a + KM_AXIS_MULTIPLIER * KM_LANES);
-		/* false for NaN too */
-		good &= (v < limit) & (v > -limit);
-		*(Lanes *) (lane + at) = (v + magic) - magic;
-	}
 	for (int l = 0; l < VECTOR_LANES; l++)
-		all &= good[l] != 0;
-	return all;
+		equal |= (unsigned) (a[l] == b) << l;
+	return equal;
+}
+#define EQUAL_LANES(a, b)	NAME(equal_) ((const double *) &(a), (b)[0])
+#elif VECTOR_BYTES == 64
+#define EQUAL_LANES(a, b) \
+	((unsigned) __builtin_ia32_cmppd512_mask(a, b, 0, (unsigned char) -1, 4))
+#elif VECTOR_BYTES == 32
+#define EQUAL_LANES(a, b)	((unsigned) __builtin_ia32_movmskpd256((Lanes) ((a) == (b))))
+#else
+#define EQUAL_LANES(a, b)	((unsigned) __builtin_ia32_movmskpd((Lanes) ((a) == (b))))
+#endif
+
+/* KmPredict */
+static TARGET int
+NAME(predict_) (const double *values, const KmAxis *axes, int n,
+				const double *transposed, int stride, double *lane)
+{
+	Lanes		best = (Lanes) {} + (double) INFINITY;
+	LaneIds		best_id = {0};
+	double		distance[VECTOR_LANES];
+	int64_t		id[VECTOR_LANES];
+	unsigned	equal;
+	int			nearest = INT_MAX;
+
+	for (int s = 0; s < n; s++)
+	{
+		if (__builtin_expect(!km_axis_place(&axes[s], values[s], &lane[s]), 0))
+			return -1;
+	}
+	for (int c = 0; c < stride; c += VECTOR_LANES)
+	{
+		Lanes		sum = {0};
+		LaneIds		closer;
+
+		for (int s = 0; s < n; s++)
+		{
+			Lanes		e = lane[s] -
+				LOAD(transposed + (size_t) s * stride + c);
+
+			sum += e * e;
+		}
+		closer = sum < best;
+		best = SELECT(closer, sum, best);
+		best_id = SELECT_ID(closer, (LaneIds) {} + (int64_t) c, best_id);
+	}
+
+	/* halves against halves, so that nothing waits for all others */
+	STORE(distance, best);
+	for (int half = VECTOR_LANES / 2; half > 0; half /= 2)
+	{
+		for (int l = 0; l < half; l++)
+			distance[l] = distance[l] < distance[l + half] ? distance[l] :
+				distance[l + half];
+	}
+	/* what is beyond is nearer to nothing */
+	if (!(distance[0] < (double) INFINITY))
+		return -1;
+	equal = EQUAL_LANES(best, (Lanes) {} + distance[0]);
+	*(LaneIds *) id = best_id;
+	/* as a rule there is one */
+	do
+	{
+		int			l = __builtin_ctz(equal);
+
+		if (id[l] + l < nearest)
+			nearest = (int) id[l] + l;
+		equal &= equal - 1;
+	} while (equal != 0);
+	return nearest;
 }
 
 /* KmBinning */
@@ -281,6 +327,7 @@ NAME(pairs_) (const KmSpace *space, const double *rows, const double *tile,
 #undef SELECT
 #undef SELECT_ID
 #undef TAKE
+#undef EQUAL_LANES
 #undef NAME
 #undef TARGET
 #undef VECTOR_BYTES

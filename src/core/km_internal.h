@@ -15,6 +15,8 @@
 #ifndef KM_INTERNAL_H
 #define KM_INTERNAL_H
 
+#include <math.h>
+
 #include "km.h"
 
 #define KM_LANES	8
@@ -406,24 +408,46 @@ typedef void (*KmMeasure) (const double *lane, int step, int nnum,
 extern KmMeasure km_measure_kernel(KmSimd simd);
 
 /*
- * Positions of KM_LANES x nblocks values.  axes: for each block the constants
- * of its features, KM_LANES of each kind side by side.  False when a value is
- * missing or beyond its limit; then the positions are of no use.
+ * A numeric feature: km_position() with its constants at hand, in one cache
+ * line.
  */
-typedef bool (*KmPlace) (const double *values, const double *axes,
-						 int nblocks, double *lane);
-extern KmPlace km_place_kernel(KmSimd simd);
-
-enum
+typedef struct KmAxis
 {
-	KM_AXIS_LOW,				/* values are clipped to low and high, */
-	KM_AXIS_HIGH,
-	KM_AXIS_ORIGIN,				/* counted from here, */
-	KM_AXIS_MULTIPLIER,			/* multiplied, */
-	KM_AXIS_MAGIC,				/* and rounded to the grid with this, */
-	KM_AXIS_LIMIT,				/* which works up to here */
-	KM_AXIS_VALUES
-};
+	double		clip_low;		/* values are clipped to low and high, */
+	double		clip_high;
+	double		origin;			/* counted from here, */
+	double		multiplier;		/* multiplied (0: only km_position() can), */
+	double		magic;			/* and rounded to the grid with this, */
+	double		limit;			/* which works up to here */
+	int			feature;
+	int			unused;
+	double		line;			/* nothing, up to the end of the line */
+} KmAxis;
+
+/* False for what is missing, or so far out that rounding takes more care. */
+static inline bool
+km_axis_place(const KmAxis *axis, double x, double *position)
+{
+	double		v;
+
+	x = x < axis->clip_low ? axis->clip_low : x;
+	x = x > axis->clip_high ? axis->clip_high : x;
+	v = (x - axis->origin) * axis->multiplier;
+	*position = (v + axis->magic) - axis->magic;
+	/* false for NaN too */
+	return fabs(v) < axis->limit;
+}
+
+/*
+ * The nearest of the centers in stride, as KmMeasure has them, to a row of n
+ * numeric features, whose values stand in the order of the axes.  -1: one is
+ * missing or far out, or all distances are infinite.  lane: room for n
+ * positions.  All at once: what is stored narrowly and loaded widely right
+ * after it makes the processor wait.
+ */
+typedef int (*KmPredict) (const double *values, const KmAxis *axes, int n,
+						  const double *transposed, int stride, double *lane);
+extern KmPredict km_predict_kernel(KmSimd simd);
 
 /*
  * Bins of KM_LANES x nblocks values: how many of the value's edges are not

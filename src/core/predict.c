@@ -11,20 +11,10 @@
 
 #include "km_internal.h"
 
-/*
- * A numeric feature: km_position() with its constants at hand, in one cache
- * line.
- */
-typedef struct Axis
-{
-	int			feature;
-	double		clip_low;
-	double		clip_high;
-	double		origin;
-	double		multiplier;		/* 0: only km_position() can do it */
-	double		magic;			/* rounds to the grid */
-	double		limit;			/* as far as magic works */
-} Axis;
+/* 8 x 8: 6 ns of 30 with AVX2, on a processor that has AVX-512 */
+#define NARROW_STRIDE	(2 * KM_LANES)
+
+_Static_assert(sizeof(KmAxis) == KM_LANES * sizeof(double), "a cache line");
 
 struct KmPredictor
 {
@@ -33,27 +23,31 @@ struct KmPredictor
 	KmSpace		space;
 	KmPacked	packed;			/* category tables */
 	int			stride;			/* k, padded */
-	Axis	   *axes;			/* nnum */
+	KmAxis	   *axes;			/* nnum */
 	double	   *transposed;		/* nnum x stride; padding is infinity */
 	double	   *lane;			/* scratch: one row's positions */
 	double	   *distances;		/* scratch: stride */
-	int			nblocks;		/* of axes whose values stand side by side */
-	double	   *blocks;			/* their constants, see KmPlace */
+	void	   *memory;			/* of what vectors are read from */
 	KmMeasure	measure;
-	KmPlace		place;
+	KmPredict	predict;
+	bool		is_plain;		/* so that predict can do it */
 };
 
 void
 km_predictor_simd(KmPredictor *p, KmSimd simd)
 {
 	p->measure = km_measure_kernel(simd);
-	p->place = km_place_kernel(simd);
+	/* for a row and few centers the widest vectors are no gain */
+	if (simd == KM_SIMD_AUTO && p->stride <= NARROW_STRIDE &&
+		km_simd_supported(KM_SIMD_AVX2))
+		simd = KM_SIMD_AVX2;
+	p->predict = km_predict_kernel(simd);
 }
 
 /* ---- setting up ---- */
 
 static void
-set_axis(Axis *axis, const KmFeature *feature, int f)
+set_axis(KmAxis *axis, const KmFeature *feature, int f)
 {
 	axis->feature = f;
 	axis->clip_low = feature->clip_low;
@@ -64,35 +58,25 @@ set_axis(Axis *axis, const KmFeature *feature, int f)
 	axis->limit = axis->multiplier != 0 ? ldexp(1, 51 - feature->grid) : 0;
 }
 
-/*
- * The constants of the leading axes whose values come in their own order, in
- * whole blocks.
- */
+/* Whole vectors, none of which crosses a cache line: that costs two loads. */
 static KmStatus
-create_blocks(KmPredictor *p)
+create_vectors(KmPredictor *p)
 {
-	int			n = 0;
+	size_t		centers = (size_t) p->space.nnum * p->stride;
+	size_t		line = KM_LANES * sizeof(double);
+	double	   *next;
 
-	while (n < p->space.nnum && p->axes[n].feature == n)
-		n++;
-	p->nblocks = n / KM_LANES;
-	p->blocks = km_alloc(p->host, (size_t) p->nblocks * KM_LANES *
-						 KM_AXIS_VALUES, sizeof(double));
-	if (p->blocks == NULL)
+	p->memory = km_alloc(p->host, centers + p->stride +
+						 p->model->nfeatures + KM_LANES +
+						 (size_t) p->space.nnum * KM_LANES, sizeof(double));
+	if (p->memory == NULL)
 		return KM_NO_MEMORY;
-	for (int s = 0; s < p->nblocks * KM_LANES; s++)
-	{
-		const Axis *axis = &p->axes[s];
-		double	   *at = p->blocks + s % KM_LANES +
-			(size_t) (s / KM_LANES) * KM_AXIS_VALUES * KM_LANES;
-
-		at[KM_AXIS_LOW * KM_LANES] = axis->clip_low;
-		at[KM_AXIS_HIGH * KM_LANES] = axis->clip_high;
-		at[KM_AXIS_ORIGIN * KM_LANES] = axis->origin;
-		at[KM_AXIS_MULTIPLIER * KM_LANES] = axis->multiplier;
-		at[KM_AXIS_MAGIC * KM_LANES] = axis->magic;
-		at[KM_AXIS_LIMIT * KM_LANES] = axis->limit;
-	}
+	next = (double *) (((uintptr_t) p->memory + line - 1) &
+					   ~(uintptr_t) (line - 1));
+	p->axes = (KmAxis *) next;
+	p->transposed = next + (size_t) p->space.nnum * KM_LANES;
+	p->distances = p->transposed + centers;
+	p->lane = p->distances + p->stride;
 	return KM_OK;
 }
 
@@ -116,15 +100,9 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 	}
 	km_space_set_grid(&p->space);
 	km_predictor_simd(p, KM_SIMD_AUTO);
-	p->transposed = km_alloc(host, (size_t) p->space.nnum * p->stride,
-							 sizeof(double));
-	p->axes = km_alloc(host, p->space.nnum, sizeof(Axis));
-	p->lane = km_alloc(host, model->nfeatures, sizeof(double));
-	p->distances = km_alloc(host, p->stride, sizeof(double));
 	centers = km_alloc(host, (size_t) model->k * model->width,
 					   sizeof(double));
-	if (p->axes == NULL || p->transposed == NULL || p->lane == NULL ||
-		 p->distances == NULL || centers == NULL ||
+	if (centers == NULL || create_vectors(p) != KM_OK ||
 		km_packed_create(&p->space, model->k, &p->packed) != KM_OK)
 	{
 		km_free(host, centers);
@@ -157,11 +135,8 @@ km_predictor_create(const KmHost *host, const KmModel *model,
 	}
 	km_packed_set(&p->space, &p->packed, centers, model->k);
 	km_free(host, centers);
-	if (create_blocks(p) != KM_OK)
-	{
-		km_predictor_free(p);
-		return KM_NO_MEMORY;
-	}
+	/* numbers alone are in their own order */
+	p->is_plain = !p->space.cosine && p->space.nnum == model->nfeatures;
 	*result = p;
 	return KM_OK;
 }
@@ -171,11 +146,7 @@ km_predictor_free(KmPredictor *p)
 {
 	if (p == NULL)
 		return;
-	km_free(p->host, p->axes);
-	km_free(p->host, p->blocks);
-	km_free(p->host, p->transposed);
-	km_free(p->host, p->lane);
-	km_free(p->host, p->distances);
+	km_free(p->host, p->memory);
 	km_packed_free(&p->space, &p->packed);
 	km_space_clear(&p->space);
 	km_free(p->host, p);
@@ -209,23 +180,10 @@ static bool
 place_quickly(const KmPredictor *p, const double *values)
 {
 	bool		good = true;
-	int			s = p->nblocks * KM_LANES;
 
-	if (s > 0)
-		good = p->place(values, p->blocks, p->nblocks, p->lane);
-	for (; s < p->space.nnum; s++)
-	{
-		const Axis *axis = &p->axes[s];
-		double		x = values[axis->feature];
-		double		v;
-
-		x = x < axis->clip_low ? axis->clip_low : x;
-		x = x > axis->clip_high ? axis->clip_high : x;
-		v = (x - axis->origin) * axis->multiplier;
-		/* false for NaN too */
-		good &= fabs(v) < axis->limit;
-		p->lane[s] = (v + axis->magic) - axis->magic;
-	}
+	for (int s = 0; s < p->space.nnum; s++)
+		good &= km_axis_place(&p->axes[s], values[p->axes[s].feature],
+							  &p->lane[s]);
 	return good;
 }
 
@@ -295,6 +253,14 @@ km_predict(const KmPredictor *p, const double *values)
 	int			nearest = 0;
 	double		best;
 
+	if (p->is_plain)
+	{
+		nearest = p->predict(values, p->axes, p->space.nnum,
+							 p->transposed, p->stride, p->lane);
+		if (nearest >= 0)
+			return nearest;
+		nearest = 0;
+	}
 	if (!place_row(p, values))
 		return -1;
 	measure_row(p, p->lane, 1);

@@ -379,7 +379,23 @@ typedef struct KsegScorer KsegScorer;
  * features start at argument "first".  It is kept in fn_extra and made anew
  * only when the model changed.
  */
-extern KsegScorer *kseg_scorer_get(FunctionCallInfo fcinfo, int first);
+extern KsegScorer *kseg_scorer_find(FunctionCallInfo fcinfo, int first);
+
+/* what fn_extra begins with */
+typedef struct KsegScorerCall
+{
+	KsegScorer *constant;		/* when the model is a literal */
+} KsegScorerCall;
+
+static inline KsegScorer *
+kseg_scorer_get(FunctionCallInfo fcinfo, int first)
+{
+	const KsegScorerCall *call = fcinfo->flinfo->fn_extra;
+
+	if (likely(call != NULL && call->constant != NULL))
+		return call->constant;
+	return kseg_scorer_find(fcinfo, first);
+}
 /* the row type that such a call returns, if it returns one */
 extern TupleDesc kseg_scorer_row_type(FunctionCallInfo fcinfo);
 

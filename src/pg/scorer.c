@@ -289,9 +289,9 @@ typedef struct CachedModel
 
 typedef struct ScorerCache
 {
+	KsegScorerCall pub;			/* must be first */
 	/* set once */
 	bool		is_constant;	/* the model argument is a literal */
-	KsegScorer *constant;		/* its scorer, once there is one */
 	int			ntypes;
 	Oid		   *types;			/* of the features' arguments */
 	TupleDesc	row_type;		/* kseg_score's; NULL until asked for */
@@ -460,12 +460,9 @@ find_model(ScorerCache *cache, MemoryContext parent, Datum argument)
 }
 
 KsegScorer *
-kseg_scorer_get(FunctionCallInfo fcinfo, int first)
+kseg_scorer_find(FunctionCallInfo fcinfo, int first)
 {
 	ScorerCache *cache = fcinfo->flinfo->fn_extra;
-
-	if (likely(cache != NULL && cache->constant != NULL))
-		return cache->constant;
 
 	if (cache == NULL)
 		cache = create_cache(fcinfo, first);
@@ -473,7 +470,7 @@ kseg_scorer_get(FunctionCallInfo fcinfo, int first)
 								PG_GETARG_DATUM(0));
 	cache->current->last_used = ++cache->clock;
 	if (cache->is_constant)
-		cache->constant = cache->current->scorer;
+		cache->pub.constant = cache->current->scorer;
 	return cache->current->scorer;
 }
 
