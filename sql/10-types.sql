@@ -224,7 +224,8 @@ CREATE FUNCTION kseg_options(
 	order_by text DEFAULT NULL,
 	small text DEFAULT NULL,
 	distance text DEFAULT NULL,
-	previous kseg_model DEFAULT NULL
+	previous kseg_model DEFAULT NULL,
+	engine text DEFAULT NULL
 )
 RETURNS jsonb
 	AS 'MODULE_PATHNAME'
@@ -232,7 +233,7 @@ RETURNS jsonb
 
 COMMENT ON FUNCTION kseg_options(integer, text, jsonb, text, text,
 	double precision[], integer, integer, integer, double precision, bigint,
-	jsonb, text, text, text, kseg_model) IS
+	jsonb, text, text, text, kseg_model, text) IS
 	'options of a fit from named arguments, checked';
 
 -- ---- what is in a model ----

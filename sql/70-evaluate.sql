@@ -4,6 +4,7 @@
 CREATE FUNCTION kseg_evaluate(
 	model kseg_model,
 	query text,
+	engine text DEFAULT NULL,
 	OUT segment integer,
 	OUT size bigint,
 	OUT inertia double precision,
@@ -17,7 +18,7 @@ RETURNS SETOF record
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 	COST 10000 ROWS 10;
 
-COMMENT ON FUNCTION kseg_evaluate(kseg_model, text) IS
+COMMENT ON FUNCTION kseg_evaluate(kseg_model, text, text) IS
 	'how well a model segments the rows of a query: overall (segment is null), then per segment';
 
 CREATE FUNCTION kseg_ari_transition(internal, a integer, b integer)

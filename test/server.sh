@@ -18,6 +18,9 @@
 # what failed tests leave there comes back to tmp_check/.  The environment
 # holds PATH, PG_CONFIG, PGHOST, PGUSER and PGDATABASE for the private server,
 # and KSEG_LOG, the server's log.
+#
+# KSEG_CITUS, when set, names a directory that Citus was installed into by
+# "make install-extension DESTDIR=..."; the private installation gets it too.
 
 set -u
 
@@ -128,7 +131,7 @@ link_all()
 {
 	mkdir -p "$2"
 	find "$1" -mindepth 1 -maxdepth 1 ! -name 'kseg*' \
-		-exec ln -s -t "$2" {} +
+		-exec ln -sf -t "$2" {} +
 }
 
 # Programs are copied, since they look where a link leads; by name, since
@@ -144,6 +147,15 @@ link_all "$pkglibdir" "$root$pkglibdir"
 link_all "$sharedir" "$root$sharedir"
 rm "$root$sharedir/extension"
 link_all "$sharedir/extension" "$root$sharedir/extension"
+
+# Citus, when somebody has built it: what "make install DESTDIR=..." made of it.
+if [ -n "${KSEG_CITUS:-}" ]
+then
+	[ -e "$KSEG_CITUS$pkglibdir/citus.so" ] ||
+		fail "no citus.so in $KSEG_CITUS$pkglibdir"
+	link_all "$KSEG_CITUS$pkglibdir" "$root$pkglibdir"
+	link_all "$KSEG_CITUS$sharedir/extension" "$root$sharedir/extension"
+fi
 
 make -s -C "$source" PG_CONFIG="$pg_config" DESTDIR="$root" install \
 	>"$work/install.log" 2>&1 || fail "$(cat "$work/install.log")"

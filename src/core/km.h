@@ -418,6 +418,71 @@ extern KmStatus km_fit_score(KmFit *fit, const KmPredictor *predictor,
 							 void *arg);
 extern void km_fit_free(KmFit *fit);
 
+/* ---- passes over rows that are elsewhere (part.c) ---- */
+
+/* What a pass takes rows as. */
+typedef enum KmForm
+{
+	KM_FORM_SURVEY,				/* no step: the caller finds out what rows
+								 * there are */
+	KM_FORM_COUNT,				/* the same, of those that a model places */
+	KM_FORM_RAW,
+	KM_FORM_POSITIONS,
+	KM_FORM_PLACED				/* positions in a model's space, where a
+								 * category never seen is one more */
+} KmForm;
+
+/* A pass as it is told to another machine. */
+typedef struct KmPass
+{
+	/* the job's: km_job_describe() */
+	KmForm		form;
+	int			step;
+	const void *input;
+	size_t		input_size;
+	/* the caller's */
+	const void *placing;
+	size_t		placing_size;
+	KmModel    *model;			/* features, distance, fill_nulls; k = 0 */
+	int			weight_argument;	/* that is no feature; -1: none */
+	int			encoding;		/* of the texts */
+	int64_t		rows;			/* that there are, 0: not known */
+} KmPass;
+
+extern void km_job_describe(const KmJob *job, KmPass *pass);
+extern const char *km_pass_name(const KmPass *pass);
+extern size_t km_pass_size(const KmPass *pass);
+extern void km_pass_write(const KmPass *pass, unsigned char *bytes);
+/* Trusts nothing, and needs no memory; steps look at their inputs later. */
+extern KmStatus km_pass_check(const unsigned char *bytes, size_t size);
+extern KmStatus km_pass_read(const KmHost *host, const unsigned char *bytes,
+							 size_t size, KmPass **pass);
+/* frees what km_pass_read allocated */
+extern void km_pass_free(const KmHost *host, KmPass *pass);
+
+/* A pass over some of the rows.  The pass has to live as long. */
+typedef struct KmPart KmPart;
+
+extern KmStatus km_part_create(const KmHost *host, const KmPass *pass,
+							   KmSimd simd, KmPart **part);
+/*
+ * values as for km_rows_add(), but categories are sorted positions.
+ * KM_BAD_FORMAT, perhaps later: they are not those that the pass is about.
+ */
+extern KmStatus km_part_add(KmPart *part, const double *values,
+							double weight);
+/* Another part's bytes, which are not trusted: KM_BAD_FORMAT. */
+extern KmStatus km_part_merge(KmPart *part, const unsigned char *bytes,
+							  size_t size);
+extern int64_t km_part_rows(const KmPart *part);
+/* as bytes; between the two calls nothing may be added */
+extern KmStatus km_part_size(KmPart *part, size_t *size);
+extern void km_part_write(const KmPart *part, unsigned char *bytes);
+/* the step's own state, for KmRemote */
+extern KmStatus km_part_state(KmPart *part, size_t *size);
+extern void km_part_write_state(const KmPart *part, unsigned char *bytes);
+extern void km_part_free(KmPart *part);
+
 /* ---- scalers without a fit ---- */
 
 typedef struct KmStats KmStats;
@@ -711,6 +776,12 @@ typedef struct KmPlaced KmPlaced;
 extern KmStatus km_placed_create(const KmHost *host, const KmModel *model,
 								 size_t limit, KmSimd simd,
 								 KmPlaced **placed);
+
+/* The same for nrows rows that are elsewhere, none of which is added. */
+extern KmStatus km_placed_create_remote(const KmHost *host,
+										const KmModel *model,
+										KmRemote *remote, int64_t nrows,
+										KmSimd simd, KmPlaced **placed);
 
 /*
  * Rows beyond the limit shall go to the store; to be called before there are

@@ -724,7 +724,16 @@ struct KmPlaced
 	uint16_t   *own;			/* segment of each row; NULL then */
 	int64_t		own_allocated;
 	int64_t		skipped;
+	KmRemote   *remote;			/* rows are elsewhere; NULL: here */
 };
+
+/*
+ * A row's positions, in the order of the features and of the slots, valid
+ * until the next call; NULL when it has no segment.
+ */
+extern KmStatus km_placed_place(KmPlaced *placed, const double *values,
+								const double **positions,
+								const double **lane);
 
 /* the model's centers in the space above: k x space.width */
 extern KmStatus km_placed_centers(const KmPlaced *placed, double **centers);

@@ -40,6 +40,7 @@ create_space(KmPlaced *placed)
 	return KM_OK;
 }
 
+/* an empty store; limit as for km_placed_create() */
 static KmStatus
 create_rows(KmPlaced *placed, size_t limit)
 {
@@ -135,14 +136,43 @@ grow_own(KmPlaced *placed)
 }
 
 KmStatus
-km_placed_add(KmPlaced *placed, const double *values, const KmScore *score)
+km_placed_place(KmPlaced *placed, const double *values,
+				const double **positions, const double **lane)
 {
 	const KmSpace *space = &placed->space;
-	const double *lane = km_place_row(placed->predictor, values);
+
+	*lane = km_place_row(placed->predictor, values);
+	*positions = *lane == NULL ? NULL : placed->values;
+	if (*lane == NULL)
+		return KM_OK;
+	for (int s = 0; s < space->nnum; s++)
+	{
+		if (!(fabs((*lane)[s]) < POSITION_MAX))
+			return KM_NOT_FINITE;
+	}
+	for (int f = 0; f < space->nfeatures; f++)
+	{
+		int			slot = space->slot[f];
+		double		x = (*lane)[slot];
+
+		/* never seen: the last category */
+		if (slot >= space->nnum && x < 0)
+			x = space->ncategories[slot - space->nnum] - 1;
+		placed->values[f] = x;
+	}
+	return KM_OK;
+}
+
+KmStatus
+km_placed_add(KmPlaced *placed, const double *values, const KmScore *score)
+{
 	int64_t		row = placed->rows->table.nrows;
+	const double *positions;
+	const double *lane;
 	KmScore		found;
 
-	if (lane == NULL)
+	KM_TRY(km_placed_place(placed, values, &positions, &lane));
+	if (positions == NULL)
 	{
 		placed->skipped++;
 		return KM_OK;
@@ -152,26 +182,24 @@ km_placed_add(KmPlaced *placed, const double *values, const KmScore *score)
 		km_score_position(placed->predictor, lane, 1, &found);
 		score = &found;
 	}
-	for (int s = 0; s < space->nnum; s++)
-	{
-		if (!(fabs(lane[s]) < POSITION_MAX))
-			return KM_NOT_FINITE;
-	}
-	for (int f = 0; f < space->nfeatures; f++)
-	{
-		int			slot = space->slot[f];
-		double		x = lane[slot];
-
-		/* never seen: the last category */
-		if (slot >= space->nnum && x < 0)
-			x = space->ncategories[slot - space->nnum] - 1;
-		placed->values[f] = x;
-	}
 	if (!placed->is_spilled && row == placed->own_allocated)
 		KM_TRY(grow_own(placed));
-	KM_TRY(km_rows_add(placed->rows, placed->values, 1));
+	KM_TRY(km_rows_add(placed->rows, positions, 1));
 	if (!placed->is_spilled)
 		placed->own[row] = (uint16_t) score->segment;
+	return KM_OK;
+}
+
+KmStatus
+km_placed_create_remote(const KmHost *host, const KmModel *model,
+						KmRemote *remote, int64_t nrows, KmSimd simd,
+						KmPlaced **result)
+{
+	KM_TRY(km_placed_create(host, model, 0, simd, result));
+	(*result)->remote = remote;
+	(*result)->rows->table.nrows = nrows;
+	remote->placing = NULL;
+	remote->placing_size = 0;
 	return KM_OK;
 }
 

@@ -328,7 +328,7 @@ placed_run(KmPlaced *placed, KmSource *source)
 	placed->simd};
 
 	source->table = &placed->rows->table;
-	source->remote = NULL;
+	source->remote = placed->remote;
 	return run;
 }
 

@@ -386,6 +386,12 @@ km_scale_columns(KmSource *source, KmPoll *poll, const KmOptions *options,
 	s.job.host = source->table->host;
 	s.job.poll = poll;
 	s.job.table = source->table;
+	/* rows are counted before it is known where to clip */
+	for (int f = 0; f < space->nfeatures; f++)
+	{
+		space->features[f].clip_low = -INFINITY;
+		space->features[f].clip_high = INFINITY;
+	}
 	status = describe_columns(&s, recode);
 	close_statistics(&s);
 	km_free(source->table->host, s.orders);

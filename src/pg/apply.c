@@ -38,6 +38,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "pushdown.h"
 #include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_apply);
@@ -208,6 +209,7 @@ typedef struct ApplyTarget
 	const char *distance;		/* column, quoted; NULL when not asked for */
 	const char *distance_type;	/* as in a cast */
 	bool		is_plain;		/* see goes_row_by_row() */
+	bool		is_distributed; /* see make_distributed_update() */
 } ApplyTarget;
 
 /* A plain column of the relation, or an error. */
@@ -301,6 +303,8 @@ open_target(ApplyTarget *target, Oid relation, const char *segment,
 	relation_close(relation_open(relation, RowExclusiveLock), NoLock);
 
 	target->relation = relation;
+	target->is_distributed = kseg_is_distributed(list_make1_oid(relation),
+												 false);
 	target->is_plain = relkind != RELKIND_VIEW && goes_row_by_row(relation);
 	schema = get_namespace_name(get_rel_namespace(relation));
 	target->name = quote_qualified_identifier(schema,
@@ -313,6 +317,7 @@ open_target(ApplyTarget *target, Oid relation, const char *segment,
 	target->segment = quote_identifier(segment);
 
 	target->distance = NULL;
+	target->distance_type = NULL;
 	if (distance != NULL)
 	{
 		if (strcmp(distance, segment) == 0)
@@ -515,6 +520,47 @@ make_update(const ApplyTarget *target, Oid schema_id, const char *features)
 	return sql.data;
 }
 
+/*
+ * Citus takes no volatile function in an UPDATE of one of its tables, and
+ * nobody would be there to count.  So the condition is computed from
+ * immutable functions alone, on the shards, and the counts come from a query
+ * of their own.
+ */
+static char *
+make_distributed_update(const ApplyTarget *target, Oid schema_id,
+						const char *features)
+{
+	const char *schema = quote_identifier(get_namespace_name(schema_id));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s SET %s = %s.kseg_predict($1, %s)",
+					 target->name, target->segment, schema, features);
+	if (target->distance != NULL)
+		appendStringInfo(&sql, ", %s = (%s.kseg_score($1, %s)).distance",
+						 target->distance, schema, features);
+	appendStringInfo(&sql,
+					 " WHERE %s IS DISTINCT FROM %s.kseg_predict($1, %s)",
+					 target->segment, schema, features);
+	if (target->distance != NULL)
+		appendStringInfo(&sql,
+						 " OR %s IS DISTINCT FROM"
+						 " (%s.kseg_score($1, %s)).distance::%s",
+						 target->distance, schema, features,
+						 target->distance_type);
+	return sql.data;
+}
+
+static char *
+make_count(const ApplyTarget *target, Oid schema_id, const char *features)
+{
+	const char *schema = quote_identifier(get_namespace_name(schema_id));
+
+	return psprintf("SELECT pg_catalog.count(%s.kseg_predict($1, %s)),"
+					" pg_catalog.count(*) FROM %s",
+					schema, features, target->name);
+}
+
 /* ---- whose functions the statement calls ---- */
 
 typedef struct OwnFunctions
@@ -659,6 +705,52 @@ count_of_rows(Oid relation)
 	return rows > 0 ? (int64) rows : 0;
 }
 
+static SPIPlanPtr
+prepare_checked(const char *sql, Oid model_type, OwnFunctions *own)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 1, &model_type);
+	ListCell   *cell;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	foreach(cell, SPI_plan_get_plan_sources(plan))
+	{
+		CachedPlanSource *source = (CachedPlanSource *) lfirst(cell);
+
+		(void) check_functions((Node *) source->query_list, own);
+	}
+	return plan;
+}
+
+/* The UPDATE of a distributed table, and the counts. */
+static int64
+run_distributed(const char *update, const char *count, Oid model_type,
+				Datum model, OwnFunctions *own, ApplyRun *run)
+{
+	SPIPlanPtr	plan;
+	int64		changed;
+	bool		is_null;
+
+	SPI_connect();
+	plan = prepare_checked(count, model_type, own);
+	if (SPI_execute_plan(plan, &model, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not count the rows to be scored");
+	run->scored = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+											  SPI_tuptable->tupdesc, 1,
+											  &is_null));
+	run->unassigned = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+												  SPI_tuptable->tupdesc, 2,
+												  &is_null)) - run->scored;
+	plan = prepare_checked(update, model_type, own);
+	if (SPI_execute_plan(plan, &model, NULL, false, 0) < 0)
+		elog(ERROR, "could not update the distributed table");
+	changed = (int64) SPI_processed;
+	SPI_finish();
+	return changed;
+}
+
 static void
 check_arguments(FunctionCallInfo fcinfo)
 {
@@ -682,7 +774,8 @@ kseg_apply(PG_FUNCTION_ARGS)
 	Oid		   *argument_types;
 	const char **expressions;
 	int			count;
-	char	   *sql;
+	char	   *features;
+	int64		changed;
 	TupleDesc	row_type;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
@@ -716,8 +809,7 @@ kseg_apply(PG_FUNCTION_ARGS)
 		expressions = given_expressions(model, PG_GETARG_ARRAYTYPE_P(4),
 										&count);
 
-	sql = make_update(&target, schema,
-					  join_features(model, expressions, count));
+	features = join_features(model, expressions, count);
 	find_own_functions(&own, schema, argument_types[0]);
 	run.segment_type = target.segment_type;
 	run.uses_assigned = target.is_plain;
@@ -725,8 +817,17 @@ kseg_apply(PG_FUNCTION_ARGS)
 	progress = kseg_progress_start(KSEG_COMMAND_APPLY);
 	kseg_progress_phase(KSEG_PHASE_WRITE);
 	kseg_progress_k(model->k);
-	values[1] = Int64GetDatum(run_update(sql, argument_types[0],
-										 PG_GETARG_DATUM(0), &own, &run));
+	if (target.is_distributed)
+		changed = run_distributed(make_distributed_update(&target, schema,
+														  features),
+								  make_count(&target, schema, features),
+								  argument_types[0], PG_GETARG_DATUM(0), &own,
+								  &run);
+	else
+		changed = run_update(make_update(&target, schema, features),
+							 argument_types[0], PG_GETARG_DATUM(0), &own,
+							 &run);
+	values[1] = Int64GetDatum(changed);
 	kseg_progress_end(progress);
 	values[0] = Int64GetDatum(run.scored);
 	values[2] = Int64GetDatum(run.unassigned);

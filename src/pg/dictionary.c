@@ -170,6 +170,12 @@ kseg_dictionary_enum(KsegDictionary *dictionary, const char *column,
 	return entry->code;
 }
 
+int
+kseg_dictionary_count(const KsegDictionary *dictionary)
+{
+	return dictionary->ncategories;
+}
+
 const char *
 kseg_dictionary_name(const KsegDictionary *dictionary, int code)
 {

@@ -18,6 +18,7 @@ extern int	kseg_dictionary_text(KsegDictionary *dictionary,
 extern int	kseg_dictionary_enum(KsegDictionary *dictionary,
 								 const char *column, Oid value);
 
+extern int	kseg_dictionary_count(const KsegDictionary *dictionary);
 extern const char *kseg_dictionary_name(const KsegDictionary *dictionary,
 										int code);
 

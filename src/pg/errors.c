@@ -755,6 +755,121 @@ kseg_error_model_too_large(int k, int width)
 			 errhint("Ask for fewer segments, or put rare categories together.")));
 }
 
+/* ---- passes over rows that are elsewhere ---- */
+
+void
+kseg_error_bad_value(const char *type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("invalid value of type %s", type),
+			 errdetail("It was not made by this version of kseg on a machine of this kind, or was changed since.")));
+}
+
+void
+kseg_error_large_value(const char *type, Size size)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a value of type %s would take %zu bytes", type, size),
+			 errhint("Ask for fewer segments, a smaller \"sample\", or use the engine \"memory\".")));
+}
+
+void
+kseg_error_point_travels(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a kseg_point exists only between kseg_point() and kseg_accum()")));
+}
+
+void
+kseg_error_point_count(int ncolumns, int nfeatures)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("the pass expects another number of columns than %d",
+					ncolumns),
+			 errdetail("It has %d features.", nfeatures)));
+}
+
+void
+kseg_error_point_encoding(int encoding)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("categories of a database with encoding \"%s\" cannot be merged with those of one with \"%s\"",
+					GetDatabaseEncodingName(),
+					pg_encoding_to_char(encoding)),
+			 errhint("Use the engine \"memory\", or databases of the same encoding.")));
+}
+
+void
+kseg_error_other_pass(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("states of different passes cannot be merged")));
+}
+
+void
+kseg_error_pass_unknown(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the pass of this row is not known in this transaction"),
+			 errdetail("A kseg_point has to be used where kseg_point() made it.")));
+}
+
+void
+kseg_error_rows_changed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("the rows of the query changed while they were read"),
+			 errdetail("The engine \"pushdown\" reads them several times."),
+			 errhint("Try again, keep writers away meanwhile, or use the engine \"memory\".")));
+}
+
+void
+kseg_error_unknown_engine(const char *name, const char *valid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown engine \"%s\"", name),
+			 errhint("Valid engines are %s.", valid)));
+}
+
+void
+kseg_error_pushdown_here(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the engine \"pushdown\" cannot be used here"),
+			 errdetail("Only kseg_fit(), kseg_elbow() and kseg_evaluate() of a query can."),
+			 errhint("Fit with kseg_fit() of a query, then score with the model.")));
+}
+
+void
+kseg_error_pushdown_volatile(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the engine \"pushdown\" needs a query that returns the same rows each time"),
+			 errdetail("The query calls a volatile function."),
+			 errhint("Use the engine \"memory\", which reads the rows once.")));
+}
+
+void
+kseg_error_pushdown_wide(const char *column, int limit)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the engine \"pushdown\" takes more than %d columns only if all are numbers",
+					limit),
+			 errdetail("Column \"%s\" is none.", column)));
+}
+
 /* ---- aligning ---- */
 
 void

@@ -160,6 +160,24 @@ pg_noreturn extern void kseg_error_model_binary_string(const char *type);
 pg_noreturn extern void kseg_error_model_binary_options(const char *type);
 pg_noreturn extern void kseg_error_model_too_large(int k, int width);
 
+/* ---- passes over rows that are elsewhere ---- */
+
+/* type: "kseg_pass" or "kseg_state" */
+pg_noreturn extern void kseg_error_bad_value(const char *type);
+pg_noreturn extern void kseg_error_large_value(const char *type, Size size);
+pg_noreturn extern void kseg_error_point_travels(void);
+pg_noreturn extern void kseg_error_point_count(int ncolumns, int nfeatures);
+pg_noreturn extern void kseg_error_point_encoding(int encoding);
+pg_noreturn extern void kseg_error_other_pass(void);
+pg_noreturn extern void kseg_error_pass_unknown(void);
+pg_noreturn extern void kseg_error_rows_changed(void);
+pg_noreturn extern void kseg_error_unknown_engine(const char *name,
+												  const char *valid);
+pg_noreturn extern void kseg_error_pushdown_here(void);
+pg_noreturn extern void kseg_error_pushdown_volatile(void);
+pg_noreturn extern void kseg_error_pushdown_wide(const char *column,
+												 int limit);
+
 /* ---- aligning ---- */
 
 pg_noreturn extern void kseg_error_align_features(const KmModel *model,

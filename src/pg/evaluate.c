@@ -17,6 +17,7 @@
 
 #include "errors.h"
 #include "kseg.h"
+#include "pushdown.h"
 #include "progress.h"
 #include "team.h"
 
@@ -81,6 +82,37 @@ add_row(void *arg, const KsegScoredRow *row)
 		evaluation->unseen++;
 	kseg_check(km_placed_add(evaluation->placed, row->features, &row->score));
 }
+
+/* ---- rows that stay where they are ---- */
+
+static bool
+push_rows_down(Evaluation *evaluation, const char *query, KsegEngine engine)
+{
+	KsegPushdown *pushdown = kseg_pushdown_open(query, engine);
+	const KsegSurvey *survey;
+	int		   *columns;
+
+	if (pushdown == NULL)
+		return false;
+	columns = kseg_scored_columns(evaluation->model,
+								  kseg_pushdown_query(pushdown));
+	kseg_pushdown_model(pushdown, columns == NULL, columns,
+						evaluation->model);
+	survey = kseg_pushdown_survey(pushdown);
+	evaluation->skipped = survey->skipped;
+	evaluation->unseen = survey->unseen;
+	evaluation->team = kseg_team_create(evaluation->context);
+	kseg_check(km_placed_create_remote(kseg_host_with(evaluation->context,
+													  kseg_team_crew(evaluation->team)),
+									   evaluation->model,
+									   kseg_pushdown_remote(pushdown,
+															evaluation->team),
+									   survey->rows, (KmSimd) kseg_simd,
+									   &evaluation->placed));
+	return true;
+}
+
+/* ---- measures ---- */
 
 /* Centroids and what goes with them must fit, beside the rows. */
 static void
@@ -206,6 +238,8 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 	Evaluation	evaluation = {0};
 	struct varlena *model;
 	MemoryContext caller;
+	char	   *query;
+	KsegEngine	engine = KSEG_ENGINE_AUTO;
 
 	if (PG_ARGISNULL(0))
 		kseg_error_null_argument("model");
@@ -222,8 +256,12 @@ kseg_evaluate(PG_FUNCTION_ARGS)
 	model = (struct varlena *) PG_GETARG_VARLENA_P(0);
 	evaluation.model = kseg_model_open(model, evaluation.context);
 	check_centroids(evaluation.model);
-	kseg_scored_run(evaluation.model, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-					NULL, NULL, start_rows, add_row, &evaluation);
+	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (!PG_ARGISNULL(2))
+		engine = kseg_engine_parse(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	if (!push_rows_down(&evaluation, query, engine))
+		kseg_scored_run(evaluation.model, query, NULL, NULL, start_rows,
+						add_row, &evaluation);
 	measure_rows(&evaluation);
 
 	put_quality(result, 0, &evaluation.overall, note_overall(&evaluation));

@@ -14,11 +14,13 @@
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
 
+#include "dictionary.h"
 #include "elements.h"
 #include "errors.h"
 #include "json.h"
 #include "kseg.h"
 #include "progress.h"
+#include "pushdown.h"
 #include "reader.h"
 #include "team.h"
 
@@ -49,6 +51,10 @@ struct KsegIngest
 	int64		without_values; /* of them: an array that was null */
 	int64	   *missing;		/* one per feature: nulls in skipped rows */
 	instr_time	started;		/* for messages at DEBUG1 */
+
+	/* rows that stay where they are */
+	KsegPushdown *pushdown;		/* NULL: they come in */
+	const KsegSurvey *survey;
 
 	/* after kseg_ingest_begin() */
 	KmFit	   *fit;
@@ -169,8 +175,11 @@ KsegIngest *
 kseg_ingest_create(MemoryContext parent, KsegOptions *options, int ncolumns,
 				   const char *const *names, const Oid *types)
 {
-	KsegIngest *ingest = make_ingest(parent, options);
+	KsegIngest *ingest;
 
+	if (options->engine == KSEG_ENGINE_PUSHDOWN)
+		kseg_error_pushdown_here();
+	ingest = make_ingest(parent, options);
 	set_columns(ingest, ncolumns, names, types);
 	return ingest;
 }
@@ -178,6 +187,8 @@ kseg_ingest_create(MemoryContext parent, KsegOptions *options, int ncolumns,
 KsegIngest *
 kseg_ingest_create_array(MemoryContext parent, KsegOptions *options)
 {
+	if (options->engine == KSEG_ENGINE_PUSHDOWN)
+		kseg_error_pushdown_here();
 	return make_ingest(parent, options);
 }
 
@@ -398,6 +409,8 @@ kseg_ingest_skip(KsegIngest *ingest)
 int64
 kseg_ingest_rows(const KsegIngest *ingest)
 {
+	if (ingest->survey != NULL)
+		return ingest->survey->rows;
 	if (ingest->rows == NULL)
 		return 0;
 	return ingest->fit != NULL ? km_fit_rows(ingest->fit) :
@@ -460,39 +473,155 @@ kseg_lap(instr_time *since)
 	return INSTR_TIME_GET_MILLISEC(passed);
 }
 
-/* Describe the features; returns km_fit_begin's recode. */
-static int **
-make_features(KsegIngest *ingest)
+/* ---- rows that stay where they are ---- */
+
+static void
+name_features(KsegIngest *ingest)
 {
-	int		  **recode = palloc0(sizeof(int *) * ingest->nfeatures);
 	int			f = 0;
 
 	ingest->features = palloc0(sizeof(KmFeature) * ingest->nfeatures);
 	for (int c = 0; c < ingest->ncolumns; c++)
 	{
-		KsegColumn *column = &ingest->columns[c];
+		if (c == ingest->weight_column)
+			continue;
+		ingest->features[f].name = unconstify(char *, ingest->columns[c].name);
+		ingest->features[f].kind = ingest->columns[c].kind;
+		ingest->features[f].weight = 1;
+		/* passes would stumble over it first */
+		if (ingest->pushdown != NULL &&
+			ingest->options->core.distance == KM_COSINE &&
+			ingest->columns[c].kind == KM_CATEGORY)
+			kseg_error_cosine_category(ingest->columns[c].name);
+		f++;
+	}
+}
+
+/* What the survey found out, as if the rows had come in. */
+static void
+take_survey(KsegIngest *ingest)
+{
+	const KsegSurvey *survey = kseg_pushdown_survey(ingest->pushdown);
+
+	ingest->survey = survey;
+	ingest->skipped = survey->skipped;
+	for (int f = 0; f < ingest->nfeatures; f++)
+	{
+		KmFeature  *feature = &ingest->features[f];
+		int		   *recode;
+
+		ingest->missing[f] = survey->missing[f];
+		ingest->has_value[f] = survey->present[f] > 0;
+		if (feature->kind == KM_CATEGORY)
+			kseg_dictionary_sort(survey->dictionaries[f],
+								 &feature->ncategories,
+								 &feature->categories, &recode);
+	}
+}
+
+KsegIngest *
+kseg_ingest_pushdown(MemoryContext parent, KsegOptions *options,
+					 KsegPushdown *pushdown)
+{
+	KsegIngest *ingest = make_ingest(parent, options);
+	const KsegQuery *query = kseg_pushdown_query(pushdown);
+	bool		is_array = kseg_query_array(query, NULL, 0) >= 0;
+	MemoryContext old;
+	int		   *columns;
+
+	ingest->pushdown = pushdown;
+	if (!is_array)
+		set_columns(ingest, query->ncolumns, query->names, query->types);
+	else
+	{
+		int			length = kseg_pushdown_length(pushdown);
+
+		/* no row: what it would have had does not matter */
+		if (length == 0)
+			return ingest;
+		start_array(ingest, length);
+	}
+
+	old = MemoryContextSwitchTo(ingest->context);
+	columns = palloc(sizeof(int) * ingest->ncolumns);
+	for (int c = 0; c < ingest->ncolumns; c++)
+		columns[c] = c;
+	name_features(ingest);
+	kseg_pushdown_columns(pushdown, is_array, ingest->ncolumns, columns,
+						  ingest->nfeatures, ingest->features,
+						  ingest->weight_column, &options->core);
+	take_survey(ingest);
+	MemoryContextSwitchTo(old);
+	return ingest;
+}
+
+/* ---- the fit begins ---- */
+
+static void
+check_values(const KsegIngest *ingest)
+{
+	int			f = 0;
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
+		if (c == ingest->weight_column)
+			continue;
+		if (!ingest->has_value[f++] && !ingest->has_complete)
+			kseg_error_only_nulls(ingest->columns[c].name);
+	}
+}
+
+/* The categories that came in; returns km_fit_begin's recode. */
+static int **
+sort_categories(KsegIngest *ingest)
+{
+	int		  **recode = palloc0(sizeof(int *) * ingest->nfeatures);
+	int			f = 0;
+
+	for (int c = 0; c < ingest->ncolumns; c++)
+	{
 		KmFeature  *feature = &ingest->features[f];
 
 		if (c == ingest->weight_column)
 			continue;
-		if (!ingest->has_value[f] && !ingest->has_complete)
-			kseg_error_only_nulls(column->name);
-		feature->name = unconstify(char *, column->name);
-		feature->kind = column->kind;
-		feature->weight = 1;
-		if (column->kind == KM_CATEGORY)
-			kseg_column_categories(column, &feature->ncategories,
+		if (feature->kind == KM_CATEGORY)
+			kseg_column_categories(&ingest->columns[c],
+								   &feature->ncategories,
 								   &feature->categories, &recode[f]);
 		f++;
 	}
 	return recode;
 }
 
+static KmStatus
+begin_fit(KsegIngest *ingest)
+{
+	const KmOptions *options = &ingest->options->core;
+	int		  **recode;
+
+	if (ingest->pushdown != NULL)
+	{
+		check_values(ingest);
+		kseg_options_bind(ingest->options, ingest->features,
+						  ingest->nfeatures);
+		return km_fit_begin_remote(ingest->rows,
+								   kseg_pushdown_remote(ingest->pushdown,
+														ingest->team),
+								   ingest->survey->rows, options,
+								   ingest->features, &ingest->fit);
+	}
+	name_features(ingest);
+	check_values(ingest);
+	recode = sort_categories(ingest);
+	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
+	return km_fit_begin(ingest->rows, options, ingest->features,
+						(const int *const *) recode, &ingest->fit);
+}
+
 KmFit *
 kseg_ingest_begin(KsegIngest *ingest)
 {
 	MemoryContext old;
-	int		  **recode;
 
 	if (ingest->fit != NULL || kseg_ingest_rows(ingest) == 0)
 		return ingest->fit;
@@ -503,11 +632,7 @@ kseg_ingest_begin(KsegIngest *ingest)
 							 kseg_lap(&ingest->started))));
 	old = MemoryContextSwitchTo(ingest->context);
 	kseg_team_begin(ingest->team);
-	recode = make_features(ingest);
-	kseg_options_bind(ingest->options, ingest->features, ingest->nfeatures);
-	kseg_check(km_fit_begin(ingest->rows, &ingest->options->core,
-							ingest->features, (const int *const *) recode,
-							&ingest->fit));
+	kseg_check(begin_fit(ingest));
 	kseg_team_end(ingest->team);
 	MemoryContextSwitchTo(old);
 	ereport(DEBUG1,

@@ -139,6 +139,11 @@ extern void kseg_number_names(const char **names, int count);
  */
 extern const char **kseg_argument_names(FunctionCallInfo fcinfo, int first,
 										int count);
+/*
+ * Constants print the same in every session from now on, until
+ * AtEOXact_GUC() with the level that is returned.
+ */
+extern int	kseg_print_alike(void);
 /* f1 .. fn */
 extern const char **kseg_numbered_names(int count);
 
@@ -152,6 +157,18 @@ extern Oid *kseg_argument_types(FunctionCallInfo fcinfo, int first,
 extern bool kseg_is_fixed_argument(FunctionCallInfo fcinfo, int argument);
 
 /* ---- options (options.c) ---- */
+
+/* Where the rows of a query are worked on; results do not depend on it. */
+typedef enum KsegEngine
+{
+	KSEG_ENGINE_AUTO,			/* pushdown when the query reads a distributed
+								 * table */
+	KSEG_ENGINE_MEMORY,			/* rows are read once, and kept here */
+	KSEG_ENGINE_PUSHDOWN		/* passes are aggregates over the query */
+} KsegEngine;
+
+/* The engine that an argument names, or an error. */
+extern KsegEngine kseg_engine_parse(const char *name);
 
 /*
  * Options of a fit as the user gave them.  Those that name features or need
@@ -169,6 +186,7 @@ typedef struct KsegOptions
 	int			init_k;			/* centroids in init */
 	KmModel    *previous;		/* that the fit continues, or NULL */
 	const char *order_by;		/* NULL: by size */
+	KsegEngine	engine;
 } KsegOptions;
 
 /*
@@ -181,7 +199,7 @@ extern KsegOptions *kseg_options_parse(Jsonb *json, int k, bool k_required);
 
 /*
  * The options as a model keeps them: without "previous", or each model would
- * hold all those before it.
+ * hold all those before it, and without "engine", which changes nothing.
  */
 extern char *kseg_options_print(const KsegOptions *options);
 
@@ -527,5 +545,11 @@ extern void kseg_scored_run(const KmModel *model, const char *query,
 										   const int *positions),
 							void (*row) (void *arg, const KsegScoredRow *row),
 							void *arg);
+
+/*
+ * The columns of a query that have a model's features, or an error as of
+ * kseg_scored_run(); NULL: the only one is a float8[] that holds them all.
+ */
+extern int *kseg_scored_columns(const KmModel *model, const KsegQuery *query);
 
 #endif							/* KSEG_H */

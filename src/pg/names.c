@@ -244,8 +244,8 @@ is_told_apart(char **plain, char **full, int count, int i)
  * Constants shall print the same in every session, for the models to be the
  * same.  Returns the level that AtEOXact_GUC() goes back to.
  */
-static int
-fix_settings(void)
+int
+kseg_print_alike(void)
 {
 	static const char *const settings[][2] = {
 		{"datestyle", "ISO, YMD"},
@@ -313,7 +313,7 @@ kseg_argument_names(FunctionCallInfo fcinfo, int first, int count)
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "kseg names",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(scratch);
-	level = fix_settings();
+	level = kseg_print_alike();
 	names = call_names((AggState *) fcinfo->context, aggref, first, count);
 	AtEOXact_GUC(true, level);
 	MemoryContextSwitchTo(result_context);

@@ -35,6 +35,8 @@
 
 static const char *const nulls_names[] = {"skip", "mean"};
 static const char *const small_names[] = {"fewer", "error"};
+/* in the order of KsegEngine */
+static const char *const engine_names[] = {"auto", "memory", "pushdown"};
 
 /* ---- names ---- */
 
@@ -288,6 +290,25 @@ read_distance(KsegOptions *options, const char *option,
 		read_choice(option, value, kseg_distance_names, KSEG_DISTANCES);
 }
 
+static void
+read_engine(KsegOptions *options, const char *option, const JsonbValue *value)
+{
+	options->engine = (KsegEngine)
+		read_choice(option, value, engine_names, lengthof(engine_names));
+}
+
+KsegEngine
+kseg_engine_parse(const char *name)
+{
+	int			engine = kseg_find_word(name, engine_names,
+										lengthof(engine_names));
+
+	if (engine < 0)
+		kseg_error_unknown_engine(name, join_names(engine_names,
+												   lengthof(engine_names)));
+	return (KsegEngine) engine;
+}
+
 static const struct
 {
 	const char *name;
@@ -311,6 +332,7 @@ static const struct
 	{"small", read_small},
 	{"distance", read_distance},
 	{"previous", read_previous},
+	{"engine", read_engine},
 };
 
 /* ---- the whole ---- */
@@ -411,11 +433,17 @@ kseg_options_parse(Jsonb *json, int k, bool k_required)
 char *
 kseg_options_print(const KsegOptions *options)
 {
-	Datum		name = CStringGetTextDatum("previous");
+	static const char *const left_out[] = {"previous", "engine"};
 	Datum		json = JsonbPGetDatum(options->json);
 
-	if (options->previous != NULL)
-		json = DirectFunctionCall2(jsonb_delete, json, name);
+	for (int i = 0; i < (int) lengthof(left_out); i++)
+	{
+		Datum		name = CStringGetTextDatum(left_out[i]);
+
+		if (i == 0 ? options->previous != NULL :
+			options->engine != KSEG_ENGINE_AUTO)
+			json = DirectFunctionCall2(jsonb_delete, json, name);
+	}
 	return kseg_json_print(DatumGetJsonbP(json));
 }
 
@@ -562,7 +590,8 @@ kseg_options(PG_FUNCTION_ARGS)
 	static const Oid types[] = {
 		INT4OID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, FLOAT8ARRAYOID,
 		INT4OID, INT4OID, INT4OID, FLOAT8OID, INT8OID, JSONBOID,
-		TEXTOID, TEXTOID, TEXTOID, InvalidOid	/* a kseg_model */
+		TEXTOID, TEXTOID, TEXTOID, InvalidOid,	/* a kseg_model */
+		TEXTOID
 	};
 	StringInfoData buffer;
 	Jsonb	   *json;

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "kseg.h"
+#include "pushdown.h"
 #include "progress.h"
 
 PG_FUNCTION_INFO_V1(kseg_fit_query);
@@ -69,6 +70,13 @@ kseg_ingest_query(MemoryContext context, KsegOptions *options,
 				  const char *query, const KsegGuard *guard)
 {
 	FitRows		rows = {0};
+	KsegPushdown *pushdown;
+
+	/* a guard looks at the query that is executed, and knows no other */
+	pushdown = kseg_pushdown_open(query, guard != NULL ? KSEG_ENGINE_MEMORY :
+								  options->engine);
+	if (pushdown != NULL)
+		return kseg_ingest_pushdown(context, options, pushdown);
 
 	rows.context = context;
 	rows.options = options;

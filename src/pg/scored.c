@@ -50,6 +50,24 @@ find_features(ScoredQuery *scored, const KsegQuery *query, Oid *types)
 	}
 }
 
+int *
+kseg_scored_columns(const KmModel *model, const KsegQuery *query)
+{
+	ScoredQuery scored = {0};
+	Oid		   *types;
+
+	if (kseg_query_array(query, NULL, 0) >= 0)
+		return NULL;
+	types = palloc(sizeof(Oid) * model->nfeatures);
+	scored.model = model;
+	scored.positions = palloc(sizeof(int) * model->nfeatures);
+	find_features(&scored, query, types);
+	/* for its errors */
+	(void) kseg_scorer_create(model, model->nfeatures, types,
+							  CurrentMemoryContext);
+	return scored.positions;
+}
+
 static void
 start_scoring(void *arg, const KsegQuery *query)
 {

@@ -474,6 +474,16 @@ kseg_team_end(KsegTeam *team)
 		dismiss(team);
 }
 
+void
+kseg_team_rest(KsegTeam *team)
+{
+	if (team == NULL)
+		return;
+	if (team->shared != NULL)
+		dismiss(team);
+	team->is_tried = false;
+}
+
 /* ---- in a worker ---- */
 
 static int

@@ -26,4 +26,10 @@ extern const KmCrew *kseg_team_crew(KsegTeam *team);
 extern void kseg_team_begin(KsegTeam *team);
 extern void kseg_team_end(KsegTeam *team);
 
+/*
+ * In between: workers go, and the session leaves parallel mode, until they are
+ * needed again.
+ */
+extern void kseg_team_rest(KsegTeam *team);
+
 #endif							/* KSEG_TEAM_H */
