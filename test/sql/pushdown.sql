@@ -99,8 +99,8 @@ SELECT name, count(*) FROM models,
 	LATERAL (SELECT e FROM kseg_evaluate(model, 'SELECT * FROM customers', 'pushdown') AS e
 	 EXCEPT SELECT e FROM kseg_evaluate(model, 'SELECT * FROM customers', 'memory') AS e) AS differing
 GROUP BY name;
-SELECT segment, size, round(inertia) AS inertia, note
-FROM models, kseg_evaluate(model, 'SELECT * FROM customers', 'pushdown') WHERE name = 'plain';
+SELECT size, note
+FROM models, kseg_evaluate(model, 'SELECT * FROM customers', 'pushdown') WHERE name = 'plain' AND segment IS NULL;
 
 -- who may read what
 CREATE ROLE regress_kseg_pushdown;
