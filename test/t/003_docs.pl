@@ -136,7 +136,7 @@ my $public = q{
 	WHERE proname LIKE 'kseg%'
 	AND NOT (proargtypes::oid[] || prorettype) &&
 		'{internal,cstring}'::regtype[]::oid[]
-	AND proname !~ '_(eq|ne|send|to_jsonb?|from_jsonb)$'
+	AND proname !~ '_(eq|ne|send|to_jsonb?|from_jsonb|transition|combine)$'
 	AND proname NOT IN ('kseg_changed', 'kseg_assigned')
 };
 $node->safe_psql('postgres', 'CREATE EXTENSION kseg');
