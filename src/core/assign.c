@@ -140,20 +140,11 @@ add_tile(const KmJob *job, const double *tile, int nrows, const int32_t *id)
 {
 	const KmSpace *space = job->space;
 	KmAssignState *state = job->state;
-	int			nnum = space->nnum;
 
-	state->screening->integers(tile, space->scale, nnum, state->integers);
-	for (int l = 0; l < nrows; l++)
-	{
-		int64_t    *plus = state->recent + (size_t) id[l] * (nnum + 1);
-		const int64_t *row = state->integers + l * nnum;
-
-		for (int s = 0; s < nnum; s++)
-			plus[s] += row[s];
-		plus[nnum]++;
-		if (space->ncat > 0)
-			add_categories(job, tile + l, id[l], 1);
-	}
+	state->screening->add(tile, space->scale, space->nnum, nrows, id,
+						  state->recent);
+	for (int l = 0; space->ncat > 0 && l < nrows; l++)
+		add_categories(job, tile + l, id[l], 1);
 	state->counts.moved += nrows;
 	state->nrecent += nrows;
 	/* this many would still do no harm */
@@ -482,12 +473,9 @@ make_state(KmJob *job, int max_k)
 	state->max_k = max_k;
 	state->recent = km_alloc_zero(job->host, (size_t) max_k *
 								  (job->space->nnum + 1), sizeof(int64_t));
-	state->integers = km_alloc(job->host, (size_t) KM_LANES *
-							   (job->space->nnum + 1), sizeof(int64_t));
 	state->way = km_alloc_zero(job->host, KM_ASSIGN_WAYS * ways,
 							   sizeof(float));
-	if (state->recent == NULL || state->integers == NULL ||
-		state->way == NULL)
+	if (state->recent == NULL || state->way == NULL)
 		return KM_NO_MEMORY;
 	state->drift = state->way + ways;
 	state->last_way = state->drift + ways;
@@ -567,7 +555,6 @@ close_assign(KmJob *job)
 		return;
 	km_free(job->host, state->waiting.screen.x);
 	km_free(job->host, state->recent);
-	km_free(job->host, state->integers);
 	km_free(job->host, state->way);
 	km_sums_free(job->host, &state->rows);
 	km_packed_free(job->space, &state->packed);

@@ -160,7 +160,6 @@ typedef struct KmAssignState
 	int64_t    *recent;			/* max_k x (nnum + 1): sums, and numbers of
 								 * rows, that are not yet in rows */
 	int			nrecent;		/* rows in there */
-	int64_t    *integers;		/* scratch: a tile's */
 	KmAssignCounts counts;
 } KmAssignState;
 

@@ -547,7 +547,8 @@ typedef struct KmLloyd
 	bool		has_empty;		/* a segment has no row */
 	int64_t		measured;		/* rows, by the last pass: bounds spared the
 								 * others */
-	int			mode;			/* of the last pass (assign.h) */
+	int			passes[4];		/* of each KmAssignMode (assign.h), and */
+	int64_t		measured_in[4]; /* rows measured in them: for benchmarks */
 	double		evaluations;	/* distances computed, nominally */
 	/* for tests */
 	bool		exact;			/* all rows by the exact kernel */

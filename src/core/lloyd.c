@@ -7,9 +7,6 @@
  */
 #include <math.h>
 #include <string.h>
-#ifdef KM_TRACE
-#include <stdio.h>
-#endif
 
 #include "assign.h"
 
@@ -137,10 +134,8 @@ note_counts(KmLloyd *lloyd, KmAssignMode mode, const KmAssignCounts *counts)
 {
 	double		nrows = (double) lloyd->source->table->nrows;
 
-	lloyd->mode = mode;
-#ifdef KM_TRACE
-	fprintf(stderr, "%d %.4f tried %.3f moved %ld\n", mode, counts->measured/nrows, counts->tried?(double)counts->unsettled/counts->tried:-1.0, counts->moved);
-#endif
+	lloyd->passes[mode]++;
+	lloyd->measured_in[mode] += counts->measured;
 	lloyd->measured = counts->measured;
 	lloyd->keeps_bounds = mode == KM_ASSIGN_KEEP ||
 		(mode == KM_ASSIGN_BOUNDED &&

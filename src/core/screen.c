@@ -270,16 +270,16 @@ km_screening(KmSimd simd)
 {
 	static const KmScreening baseline = {
 		load_baseline, two_baseline, three_baseline, gaps_baseline,
-		doubt_baseline, integers_baseline
+		doubt_baseline, add_baseline
 	};
 #ifdef KM_WIDE_X86
 	static const KmScreening avx2 = {
 		load_avx2, two_avx2, three_avx2, gaps_avx2,
-		doubt_avx2, integers_avx2
+		doubt_avx2, add_avx2
 	};
 	static const KmScreening avx512 = {
 		load_avx512, two_avx512, three_avx512, gaps_avx512,
-		doubt_avx512, integers_avx512
+		doubt_avx512, add_avx512
 	};
 
 	switch (km_simd_resolve(simd))

@@ -103,9 +103,13 @@ typedef struct KmScreening
 	 */
 	uint32_t	(*doubt) (const KmLeads *leads, const float *way,
 						  const float *drift, int nways, float *least);
-	/* positions of a tile in units of the grid, row by row */
-	void		(*integers) (const double *tile, const double *scale,
-							 int nnum, int64_t *integers);
+
+	/*
+	 * nrows rows of a tile, in units of the grid, are added to the sums of
+	 * their segments: nnum of them, and the number of rows.
+	 */
+	void		(*add) (const double *tile, const double *scale, int nnum,
+						int nrows, const int32_t *id, int64_t *sums);
 } KmScreening;
 
 extern const KmScreening *km_screening(KmSimd simd);

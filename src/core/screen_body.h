@@ -39,20 +39,26 @@ NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 	}
 }
 
-/* KmScreening.integers */
+/* KmScreening.add */
 static TARGET void
-NAME(integers_) (const double *tile, const double *scale, int nnum,
-				 int64_t *integers)
+NAME(add_) (const double *tile, const double *scale, int nnum, int nrows,
+			const int32_t *id, int64_t *sums)
 {
+	int64_t    *to[KM_LANES];
+
+	for (int l = 0; l < nrows; l++)
+		to[l] = sums + (size_t) id[l] * (nnum + 1);
 	for (int s = 0; s < nnum; s++, tile += KM_LANES)
 	{
 		int64_t		column[KM_LANES];
 
 		for (int l = 0; l < KM_LANES; l++)
 			column[l] = (int64_t) (tile[l] * scale[s]);
-		for (int l = 0; l < KM_LANES; l++)
-			integers[l * nnum + s] = column[l];
+		for (int l = 0; l < nrows; l++)
+			to[l][s] += column[l];
 	}
+	for (int l = 0; l < nrows; l++)
+		to[l][nnum]++;
 }
 
 /* scores of four centers for two vectors of rows */

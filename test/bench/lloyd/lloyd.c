@@ -8,7 +8,8 @@
  * Both files hold float64, row by row, without a header; the number of start
  * centers is k.  Reading and laying out rows is not timed, Lloyd from the
  * start centers until nothing changes is.  -c: processor time,
- * for busy machines.  -v: what each pass was, to stderr.
+ * for busy machines.  -v: passes of each kind
+ * of the last repetition, and the rows that they looked at, to stderr.
  */
 #include <math.h>
 #include <stdio.h>
@@ -261,6 +262,17 @@ run(const Task *task, Rows *rows, KmLloyd *lloyd, int *iterations)
 		fail("the run failed", "");
 }
 
+/* What the passes were. */
+static void
+tell_passes(const KmLloyd *lloyd)
+{
+	static const char *const kinds[] = {"exact", "dense", "keep", "bounded"};
+
+	for (int i = 0; i < 4; i++)
+		fprintf(stderr, "%s %d passes, %lld rows\n", kinds[i],
+				lloyd->passes[i], (long long) lloyd->measured_in[i]);
+}
+
 /* Squared distances to the centers that rows are with, plainly summed. */
 static double
 measure(const Rows *rows, const KmLloyd *lloyd)
@@ -307,6 +319,8 @@ main(int argc, char **argv)
 		if (i < task.repetitions - 1)
 			km_lloyd_free(&lloyd);
 	}
+	if (task.verbose)
+		tell_passes(&lloyd);
 	printf("iterations %d\n", iterations);
 	printf("inertia %.17g\n", measure(&rows, &lloyd));
 	printf("sizes");
