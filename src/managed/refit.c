@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "../pg/errors.h"
+#include "../pg/team.h"
 #include "messages.h"
 #include "run.h"
 
@@ -120,6 +121,8 @@ make_model(const KsegSegmentation *s, const KmModel *old, int k,
 	KmModel    *model;
 	Datum		stored;
 
+	/* workers that have come stay for all of it: nothing is written here */
+	kseg_team_begin(kseg_ingest_team(ingest));
 	if (kseg_ingest_begin(ingest) == NULL)
 		kseg_error_no_rows(s->name);
 	if (old != NULL && !continues(ingest, old))
@@ -136,6 +139,7 @@ make_model(const KsegSegmentation *s, const KmModel *old, int k,
 								   DatumGetPointer(stored), caller);
 	refit->baseline = kseg_baseline_create(ingest, refit->model);
 	refit->picture = kseg_picture_create(ingest, refit->model);
+	kseg_team_end(kseg_ingest_team(ingest));
 	if (!is_new)
 		refit->outcome = describe_alignment(refit->model, old);
 }
