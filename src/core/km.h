@@ -281,6 +281,12 @@ extern KmStatus km_rows_create(const KmHost *host, int nfeatures,
 							   bool cosine, size_t limit, KmRows **rows);
 
 /*
+ * What is to be done with the rows that will come: segment them into each
+ * k_min .. k_max.  A crew is asked for help with large tables if that is much.
+ */
+extern void km_rows_plan(KmRows *rows, int k_min, int k_max);
+
+/*
  * Rows beyond the limit shall go to the store, which has to live as long; to
  * be called before there are any.  Passes need the memory of two blocks
  * beyond it, each a sixteenth of the limit at most.

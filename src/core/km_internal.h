@@ -181,6 +181,7 @@ typedef struct KmTable
 	double		max_weight;
 	struct KmStored *stored;	/* blocks beyond the limit; NULL: none */
 	struct KmSharing *sharing;	/* of blocks that a crew sees (share.c) */
+	double		effort;			/* to be spent on each value: km_rows_plan() */
 } KmTable;
 
 struct KmRows

@@ -17,6 +17,13 @@
  */
 #define SHARE_FROM		((size_t) 4 << 20)
 
+/*
+ * And only if enough is to be done with its rows: shared memory costs more
+ * than memory of one's own does in huge pages, 20 to 50 ms for a million rows
+ * of 8 features, and what a member saves of a few passes is no more.
+ */
+#define SHARE_EFFORT	90.0
+
 #define CACHE_LINE		64
 
 /*
@@ -32,13 +39,36 @@ crew_of(const KmTable *table)
 	return table->host->crew;
 }
 
+/*
+ * Passes get longer and more with k: about 10 over all rows at 5, 100 at 15,
+ * 500 at 50, most of which look at few rows.
+ */
+void
+km_rows_plan(KmRows *rows, int k_min, int k_max)
+{
+	rows->table.effort = 0;
+	for (int k = k_min; k <= k_max; k++)
+		rows->table.effort += 2.0 * k + 0.25 * k * k;
+}
+
+/* Is a crew worth having the rows in shared memory? */
+static bool
+is_worth_sharing(const KmTable *table)
+{
+	const KmCrew *crew = crew_of(table);
+
+	return crew != NULL &&
+		(table->effort >= SHARE_EFFORT || crew->grain == 0);
+}
+
 int
 km_table_others(const KmTable *table)
 {
 	double		values = (double) table->nrows * table->nslots;
 
 	/* what comes from a store comes through one room */
-	if (table->nblocks < 2 || km_table_is_stored(table))
+	if (table->nblocks < 2 || km_table_is_stored(table) ||
+		!is_worth_sharing(table))
 		return 0;
 	return km_crew_others(table->host, values * PASS_WORK,
 						  values * TABLE_WORK);
@@ -91,7 +121,7 @@ km_share_block(KmTable *table, size_t bytes, KmHandle *handle)
 	KmArena    *arena = NULL;
 	size_t		from;
 
-	if (crew_of(table) == NULL)
+	if (!is_worth_sharing(table))
 		return NULL;
 	from = crew_of(table)->grain > 0 ? SHARE_FROM : 0;
 	if (table->bytes < from)

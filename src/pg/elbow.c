@@ -194,6 +194,8 @@ run_elbow(Elbow *elbow, MemoryContext context, KsegOptions *options,
 		kseg_error_elbow_previous();
 	if (options->core.sample < k_max)
 		kseg_error_sample_below_k(options->core.sample, k_max);
+	options->k_min = k_min;
+	options->k_max = k_max;
 	ingest = kseg_ingest_query(context, options, query, guard);
 	kseg_team_begin(kseg_ingest_team(ingest));
 	measure_elbow(elbow, kseg_ingest_begin(ingest), k_min, k_max,

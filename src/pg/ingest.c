@@ -166,6 +166,11 @@ set_columns(KsegIngest *ingest, int ncolumns, const char *const *names,
 							  values_limit(ingest->nfeatures),
 							  &ingest->rows));
 	spill = kseg_spill_create(ingest->context);
+	if (ingest->options->k_min > 0)
+		km_rows_plan(ingest->rows, ingest->options->k_min,
+					 ingest->options->k_max);
+	else
+		km_rows_plan(ingest->rows, ingest->options->k, ingest->options->k);
 	kseg_check(km_rows_spill(ingest->rows, kseg_spill_store(spill)));
 	pfree(kinds);
 	MemoryContextSwitchTo(old);

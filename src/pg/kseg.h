@@ -178,6 +178,8 @@ typedef struct KsegOptions
 {
 	KmOptions	core;
 	int			k;				/* 0: not given */
+	int			k_min;			/* an elbow's; 0: it is a fit, of k */
+	int			k_max;
 	Jsonb	   *json;			/* as given, for kseg_info; never NULL */
 	const char *row_weight;		/* column that weighs the row, or NULL */
 	/* the rest is options.c's and init.c's own */
