@@ -112,8 +112,8 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 /* ---- passes ---- */
 
 /*
- * What the next pass does.  By counts of rows alone, which are the same
- * wherever the rows are; the result is the same whatever it does.
+ * What the next pass does.  By counts of rows, which vary with blocks and
+ * vector units: the result is the same whatever it does.
  */
 static KmAssignMode
 choose_mode(const KmLloyd *lloyd, bool bounded)
@@ -145,6 +145,21 @@ note_counts(KmLloyd *lloyd, KmAssignMode mode, const KmAssignCounts *counts)
 		counts->unsettled <= KEEP_BELOW * counts->tried;
 }
 
+/* What came from elsewhere is of so many rows, if it is honest. */
+static bool
+sizes_are_sane(const KmSums *rows, int k, int64_t nrows)
+{
+	int64_t		left = nrows;
+
+	for (int c = 0; c < k; c++)
+	{
+		if (rows->size[c] < 0 || rows->size[c] > left)
+			return false;
+		left -= rows->size[c];
+	}
+	return left == 0;
+}
+
 KmStatus
 km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 {
@@ -161,6 +176,8 @@ km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 	*moved = counts.moved;
 	if (is_remote)
 	{
+		if (!sizes_are_sane(found, lloyd->k, lloyd->source->table->nrows))
+			return KM_BAD_FORMAT;
 		/* these are the sums, not what changes them */
 		*moved = -1;
 		lloyd->changed = !lloyd->assigned ||

@@ -144,6 +144,27 @@ take_padded(const unsigned char **at, size_t *left, uint64_t size)
 	return true;
 }
 
+/*
+ * Does the step take rows of this form?  Those that look at positions count
+ * on a space, and what a step changes in rows or beside them is kept nowhere.
+ */
+static bool
+is_step_of_form(KmStepId step, KmForm form)
+{
+	switch (step)
+	{
+		case KM_STEP_STATISTICS:
+			return form == KM_FORM_RAW;
+		case KM_STEP_RANKS:
+			return true;
+		case KM_STEP_PLACE:
+		case KM_STEP_RENUMBER:
+			return false;
+		default:
+			return form != KM_FORM_RAW && km_step(step) != NULL;
+	}
+}
+
 static bool
 is_header(const PassHeader *header)
 {
@@ -153,7 +174,7 @@ is_header(const PassHeader *header)
 		return false;
 	if (header->form == KM_FORM_SURVEY || header->form == KM_FORM_COUNT)
 		return header->step == 0;
-	return km_step((KmStepId) header->step) != NULL;
+	return is_step_of_form((KmStepId) header->step, (KmForm) header->form);
 }
 
 /* Where the pieces are; needs no memory. */
@@ -395,7 +416,7 @@ is_in_range(const double *tile, int nrows, int slot, double limit)
 	bool		good = true;
 
 	for (int l = 0; l < nrows; l++)
-		good &= fabs(tile[slot * KM_LANES + l]) <= limit;
+		good &= fabs(tile[slot * KM_LANES + l]) < limit;
 	return good;
 }
 

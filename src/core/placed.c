@@ -158,6 +158,9 @@ km_placed_place(KmPlaced *placed, const double *values,
 		/* never seen: the last category */
 		if (slot >= space->nnum && x < 0)
 			x = space->ncategories[slot - space->nnum] - 1;
+		/* a row of elsewhere may hold anything */
+		if (slot >= space->nnum && !(x < space->ncategories[slot - space->nnum]))
+			return KM_BAD_FORMAT;
 		placed->values[f] = x;
 	}
 	return KM_OK;

@@ -105,7 +105,9 @@ open_ranks(KmJob *job)
 	size_t		nbins;
 
 	if (job->input_size < sizeof(*input) || input->nsearches < 0 ||
-		input->bits < 0 || input->bits > MAX_BITS ||
+		input->bits < MIN_BITS || input->bits > MAX_BITS ||
+		(input->bits > MIN_BITS &&
+		 (size_t) input->nsearches << input->bits > MAX_BINS) ||
 		(job->input_size - sizeof(*input)) / sizeof(Search) !=
 		(size_t) input->nsearches ||
 		(job->input_size - sizeof(*input)) % sizeof(Search) != 0)
@@ -207,22 +209,37 @@ write_ranks(const KmJob *job, unsigned char *bytes)
 	memcpy(bytes, c->bins, size_ranks(job));
 }
 
+/* Are the least and the largest key of a bin finite numbers, and its own? */
+static bool
+bin_is_sane(const Search *search, int shift, size_t at, const Bin *bin)
+{
+	return bin->low <= bin->high && bin->low >= search->low &&
+		bin->high <= search->high &&
+		(bin->low - search->low) >> shift == at &&
+		(bin->high - search->low) >> shift == at &&
+		isfinite(double_of_key(bin->low)) &&
+		isfinite(double_of_key(bin->high));
+}
+
 static KmStatus
 merge_ranks(KmJob *job, const unsigned char *bytes, size_t size)
 {
 	Counting   *c = job->state;
+	int			shift = 0;
 
 	if (size != size_ranks(job))
 		return KM_BAD_FORMAT;
 	for (size_t i = 0; i < (size_t) c->n << c->bits; i++)
 	{
 		const Search *search = &c->searches[i >> c->bits];
+		size_t		at = i & (((size_t) 1 << c->bits) - 1);
 		Bin			bin;
 
+		if (at == 0)
+			shift = find_shift(search, c->bits);
 		memcpy(&bin, bytes + i * sizeof(Bin), sizeof(bin));
 		if (bin.count < 0 || bin.count > INT64_MAX / 2 - c->bins[i].count ||
-			(bin.count > 0 && (bin.low > bin.high || bin.low < search->low ||
-							   bin.high > search->high)))
+			(bin.count > 0 && !bin_is_sane(search, shift, at, &bin)))
 			return KM_BAD_FORMAT;
 		if (bin.count == 0)
 			continue;

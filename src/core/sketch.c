@@ -14,6 +14,9 @@
 /* entries above want before a prune */
 #define SPARE(want)		((want) + 1024)
 
+/* sums of weights stay below it, unless somebody made them up */
+#define COUNT_MAX		(INT64_C(1) << 62)
+
 static int
 compare_contents(const KmSketch *sketch, int64_t a, int64_t b)
 {
@@ -257,6 +260,9 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 				s++;
 			if (s == sketch->nslots)
 			{
+				if (entry->weight >= COUNT_MAX - offered->weight ||
+					entry->copies >= COUNT_MAX - offered->copies)
+					return KM_BAD_FORMAT;
 				entry->weight += offered->weight;
 				entry->copies += offered->copies;
 				return KM_OK;

@@ -92,6 +92,7 @@ static KmStatus
 open_counts(KmJob *job, KmStatistics *s, const int64_t *ncodes)
 {
 	int			ncat = job->table->ncat;
+	int64_t		all = 0;
 
 	s->ncodes = km_alloc(job->host, ncat, sizeof(int64_t));
 	s->counts = km_alloc_zero(job->host, ncat, sizeof(int64_t *));
@@ -99,8 +100,10 @@ open_counts(KmJob *job, KmStatistics *s, const int64_t *ncodes)
 		return KM_NO_MEMORY;
 	for (int c = 0; c < ncat; c++)
 	{
-		if (ncodes[c] < 0 || ncodes[c] > KM_MAX_WIDTH)
+		/* of all slots together, as in a space: no bomb */
+		if (ncodes[c] < 0 || ncodes[c] > KM_MAX_WIDTH - all)
 			return KM_BAD_FORMAT;
+		all += ncodes[c];
 		s->ncodes[c] = ncodes[c];
 		s->counts[c] = km_alloc_zero(job->host, (size_t) ncodes[c],
 									 sizeof(int64_t));
@@ -283,10 +286,10 @@ is_count(int64_t n)
 }
 
 static bool
-exact_is_sane(const KmExact *exact)
+exact_is_sane(const KmExact *exact, int64_t rows)
 {
-	return is_count(exact->count) && is_count(exact->weight) &&
-		exact->pending == 0 &&
+	return is_count(exact->count) && exact->count <= rows &&
+		is_count(exact->weight) && exact->pending == 0 &&
 		(exact->count == 0 || (isfinite(exact->min) &&
 							   isfinite(exact->max) &&
 							   exact->min <= exact->max)) &&
@@ -317,22 +320,29 @@ merge_statistics(KmJob *job, const unsigned char *bytes, size_t size)
 	{
 		memcpy(&exact, bytes, sizeof(exact));
 		bytes += sizeof(exact);
-		if (!exact_is_sane(&exact) ||
+		if (!exact_is_sane(&exact, rows) ||
 			!is_count(s->exact[slot].count + exact.count) ||
 			!is_count(s->exact[slot].weight + exact.weight))
 			return KM_BAD_FORMAT;
 		km_exact_merge(&s->exact[slot], &exact);
+		/* so that the next one's can be added */
+		if (!limbs_are_sane(s->exact[slot].sum, KM_SUM_LIMBS) ||
+			!limbs_are_sane(s->exact[slot].squares, KM_SQUARE_LIMBS))
+			return KM_BAD_FORMAT;
 	}
 	for (int c = 0; c < job->table->ncat; c++)
 	{
+		int64_t		left = rows;
+
 		for (int64_t v = 0; v < s->ncodes[c]; v++)
 		{
 			int64_t		count;
 
 			memcpy(&count, bytes, sizeof(count));
 			bytes += sizeof(count);
-			if (!is_count(count) || !is_count(s->counts[c][v] + count))
+			if (count < 0 || count > left)
 				return KM_BAD_FORMAT;
+			left -= count;
 			s->counts[c][v] += count;
 		}
 	}

@@ -118,10 +118,9 @@ count(Elsewhere *elsewhere, KmStatus status)
 
 /* What another machine makes of a pass that is not what was sent. */
 static void
-try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
+try_changed(Elsewhere *elsewhere, const unsigned char *changed, size_t size)
 {
 	const KmHost *host = &elsewhere->host->host;
-	unsigned char *changed = damaged(elsewhere, bytes, &size);
 	KmPass	   *pass;
 	KmPart	   *part;
 	KmStatus	status = km_pass_check(changed, size);
@@ -130,7 +129,6 @@ try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
 	if (status == KM_OK)
 		status = km_pass_read(host, changed, size, &pass);
 	count(elsewhere, status);
-	free(changed);
 	if (status != KM_OK)
 		return;
 	if (pass->model->nfeatures == elsewhere->data->nfeatures &&
@@ -148,6 +146,39 @@ try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
 		km_part_free(part);
 	}
 	km_pass_free(host, pass);
+}
+
+static void
+try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = damaged(elsewhere, bytes, &size);
+
+	try_changed(elsewhere, changed, size);
+	free(changed);
+}
+
+/* form and step of a pass's header */
+#define AT_FORM		4
+#define AT_STEP		6
+#define STEPS		12
+
+/* Rows of each form for each step, whatever the input is. */
+static void
+try_forms(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = malloc(size);
+
+	memcpy(changed, bytes, size);
+	for (uint16_t form = 0; form <= KM_FORM_PLACED; form++)
+	{
+		for (uint16_t step = 0; step <= STEPS; step++)
+		{
+			memcpy(changed + AT_FORM, &form, sizeof(form));
+			memcpy(changed + AT_STEP, &step, sizeof(step));
+			try_changed(elsewhere, changed, size);
+		}
+	}
+	free(changed);
 }
 
 /* What we make of a state that is not what was sent. */
@@ -201,6 +232,8 @@ run_part(Elsewhere *elsewhere, const unsigned char *bytes, size_t size, int p,
 		{
 			*state = malloc(*state_size);
 			km_part_write(part, *state);
+			if (elsewhere->damage)
+				try_forms(elsewhere, bytes, size);
 			for (int i = 0; i < 5 && elsewhere->damage; i++)
 			{
 				try_pass(elsewhere, bytes, size);
