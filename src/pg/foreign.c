@@ -159,6 +159,9 @@ partition_query(const Query *query, int index, Oid partition)
 	entry->relid = partition;
 	entry->relkind = get_rel_relkind(partition);
 	entry->inh = false;
+	/* names of the table's columns, in its order */
+	if (entry->alias != NULL)
+		entry->alias->colnames = NIL;
 	return pg_get_querydef(copy, false);
 }
 
@@ -181,7 +184,8 @@ kseg_split_query(const Query *query, bool *is_shippable)
 		*is_shippable = server_has_kseg(entry->relid);
 		return NIL;
 	}
-	if (entry->relkind != RELKIND_PARTITIONED_TABLE)
+	/* ONLY: such a table has no rows of its own */
+	if (entry->relkind != RELKIND_PARTITIONED_TABLE || !entry->inh)
 		return NIL;
 	partitions = readable_partitions(entry->relid, is_shippable);
 	if (partitions == NIL)

@@ -332,8 +332,10 @@ kseg_progress_sessions(PG_FUNCTION_ARGS)
 	{
 		const PgBackendStatus *session = kseg_backend_status(i);
 
+		/* no start: it has begun, and its counters are about to be put */
 		if (session == NULL ||
-			session->st_progress_command != OUR_COMMAND)
+			session->st_progress_command != OUR_COMMAND ||
+			session->st_progress_param[AT_STARTED] == 0)
 			continue;
 		if (sees_all || has_privs_of_role(GetUserId(), session->st_userid))
 			put_session((ReturnSetInfo *) fcinfo->resultinfo, session);

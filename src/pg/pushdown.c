@@ -99,7 +99,7 @@ kseg_is_distributed(List *relations, bool is_sharded)
 		" WHERE logicalrelid::pg_catalog.oid"
 		" OPERATOR(pg_catalog.=) ANY ($1)"
 		" AND (NOT $2 OR partmethod"
-		" OPERATOR(pg_catalog.=) ANY ('{h,r,a}'::\"char\"[]))";
+		" OPERATOR(pg_catalog.=) ANY ('{h,r,a}'::pg_catalog.\"char\"[]))";
 	Oid			types[2] = {OIDARRAYOID, BOOLOID};
 	Datum		values[2];
 	Datum	   *oids;
@@ -437,8 +437,8 @@ run_pass(KsegPushdown *pushdown, KmPass *pass)
 
 /* ---- what the passes are about ---- */
 
-int
-kseg_pushdown_length(KsegPushdown *pushdown)
+static int
+first_length(const KsegPushdown *pushdown, const char *text)
 {
 	StringInfoData sql;
 	int			length = 0;
@@ -446,7 +446,7 @@ kseg_pushdown_length(KsegPushdown *pushdown)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.array_length(q.c1, 1)");
-	append_rows(&sql, pushdown, linitial(pushdown->texts));
+	append_rows(&sql, pushdown, text);
 	appendStringInfoString(&sql, " WHERE q.c1 IS NOT NULL LIMIT 1");
 	SPI_connect();
 	if (SPI_execute(sql.data, true, 1) != SPI_OK_SELECT)
@@ -460,6 +460,21 @@ kseg_pushdown_length(KsegPushdown *pushdown)
 			kseg_error_no_features();
 	}
 	SPI_finish();
+	return length;
+}
+
+int
+kseg_pushdown_length(KsegPushdown *pushdown)
+{
+	int			length = 0;
+	ListCell   *cell;
+
+	/* a partition may be empty */
+	foreach(cell, pushdown->texts)
+	{
+		if (length == 0)
+			length = first_length(pushdown, lfirst(cell));
+	}
 	return length;
 }
 

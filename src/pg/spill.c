@@ -9,8 +9,8 @@
  * for each; blocks are up to a megabyte.
  *
  * The file is closed with the memory context of its rows, or when the resource
- * owner goes before that: without an error so that nothing leaks, after an
- * error because the owner closes it and nobody may touch it any more.
+ * owner goes before that: the owner closes it then, and nobody may touch it
+ * any more.
  */
 #include "postgres.h"
 
@@ -61,7 +61,7 @@ close_files(void *arg)
 	forget_files(spill);
 }
 
-/* before files are released: those of an error are closed right after */
+/* before files are released: the owner closes them right after */
 static void
 release_files(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
 			  void *arg)
@@ -74,11 +74,7 @@ release_files(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
 	{
 		KsegSpill  *spill = dlist_container(KsegSpill, node, i.cur);
 
-		if (spill->owner != CurrentResourceOwner)
-			continue;
-		if (is_commit)
-			close_files(spill);
-		else
+		if (spill->owner == CurrentResourceOwner)
 			forget_files(spill);
 	}
 }
