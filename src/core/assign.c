@@ -383,7 +383,8 @@ assign_block(KmJob *job, KmBlock *block)
 		KM_TRY(measure_block(job, block));
 	if (block->beside != NULL && state->mode >= KM_ASSIGN_KEEP)
 		block->least = least_span(block);
-	add_recent(job);
+	if (state->nrecent > 0)
+		add_recent(job);
 	return KM_OK;
 }
 

@@ -42,7 +42,7 @@ km_pick_rows(const KmSample *sample, int64_t nrows, int64_t want,
 	{
 		/* of so many of the rows, so many of those picked */
 		seen += sample->copies[i];
-		while (n < (int64_t) (seen * want / total))
+		while ((n + (KmWide) 1) * total <= seen * want)
 			picked->rows[n++] = i;
 	}
 	picked->n = n;

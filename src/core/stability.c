@@ -231,7 +231,8 @@ create_stability(const KmEvidence *evidence, bool is_weighted, Stability *s)
 	s->is_weighted = is_weighted;
 	for (int i = 0; i < evidence->n; i++)
 	{
-		if (evidence->solutions[i]->k <= TABLE_SEGMENTS)
+		if (evidence->solutions[i]->k <= TABLE_SEGMENTS &&
+			evidence->solutions[i]->k > most)
 			most = evidence->solutions[i]->k;
 	}
 	s->own = km_alloc(host, n, sizeof(uint16_t));
