@@ -103,6 +103,14 @@ is(ask(q{SELECT kseg_fit('SELECT age, income, members FROM customers', 4, '{"row
 is(ask(q{SELECT kseg_fit('SELECT ARRAY[age, income]::float8[] FROM customers', 4) =
 	kseg_fit('SELECT ARRAY[age, income]::float8[] FROM local_customers', 4)}),
 	't', 'same model: an array');
+is(ask(q{SELECT kseg_fit('SELECT ARRAY[age, income]::float8[] FROM customers WHERE region <> $$center$$', 4) =
+	kseg_fit('SELECT ARRAY[age, income]::float8[] FROM local_customers WHERE region <> $$center$$', 4)}),
+	't', 'same model: an array, and no row on the first server');
+is(ask(q{SELECT kseg_fit('SELECT age, income FROM ONLY customers', 4) IS NULL}),
+	't', 'ONLY: the table itself has no rows');
+is(ask(q{SELECT kseg_fit('SELECT age, income FROM customers AS c(id, region, age, income)', 4) =
+	kseg_fit('SELECT age, income FROM local_customers', 4)}),
+	't', 'same model: other names for the columns');
 is(ask(qq{SELECT count(*) FROM
 	(SELECT e FROM kseg_elbow('$select customers', 1, 5) AS e EXCEPT
 	 SELECT e FROM kseg_elbow('$select local_customers', 1, 5) AS e) AS differing}),
