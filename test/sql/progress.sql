@@ -1,6 +1,6 @@
 --
 -- kseg_progress: what it looks like.  What it shows of other sessions is
--- test/t/016_progress.pl's.
+-- test/t/018_progress.pl's.
 --
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kseg;

@@ -80,7 +80,7 @@ foreach my $view (@{
 		FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
 		WHERE attrelid = c.oid) AS a
 	WHERE c.relkind = 'v' AND c.relnamespace = 'kseg'::regnamespace
-		-- what it shows comes and goes; test/t/016_progress.pl has it
+		-- what it shows comes and goes; test/t/018_progress.pl has it
 		AND c.relname <> 'kseg_progress'})
   })
 {
