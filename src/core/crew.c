@@ -8,14 +8,12 @@
 #include "crew.h"
 
 /* arrays do not share cache lines */
-#define CACHE_LINE		64
-
 /* ---- a member's part ---- */
 
 static void *
 part_alloc(void *arg, size_t size)
 {
-	const KmHost *of = ((KmPart *) arg)->of;
+	const KmHost *of = ((KmMember *) arg)->of;
 
 	return of->alloc(of->arg, size);
 }
@@ -23,7 +21,7 @@ part_alloc(void *arg, size_t size)
 static void
 part_free(void *arg, void *pointer)
 {
-	const KmHost *of = ((KmPart *) arg)->of;
+	const KmHost *of = ((KmMember *) arg)->of;
 
 	of->free(of->arg, pointer);
 }
@@ -31,7 +29,7 @@ part_free(void *arg, void *pointer)
 static bool
 part_poll(void *arg)
 {
-	const KmPart *part = arg;
+	const KmMember *part = arg;
 
 	if (km_task_stopped(part->task))
 		return false;
@@ -41,11 +39,11 @@ part_poll(void *arg)
 static void
 part_report(void *arg, KmPhase phase, int64_t done, int64_t total)
 {
-	km_report(((KmPart *) arg)->of, phase, done, total);
+	km_report(((KmMember *) arg)->of, phase, done, total);
 }
 
 void
-km_part_begin(KmPart *part, const KmHost *host, KmPoll *outer, KmTask *task)
+km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer, KmTask *task)
 {
 	memset(part, 0, sizeof(*part));
 	part->of = host;
@@ -62,7 +60,7 @@ km_part_begin(KmPart *part, const KmHost *host, KmPoll *outer, KmTask *task)
 }
 
 void
-km_part_end(KmPart *part, KmStatus status)
+km_member_end(KmMember *part, KmStatus status)
 {
 	KmTask	   *task = part->task;
 	int			none = KM_OK;
@@ -108,13 +106,13 @@ void
 km_crew_help(const KmHost *host, int member, int task, KmHandle input)
 {
 	void	   *memory = host->crew->see(host->crew->arg, input);
-	KmPart		part;
+	KmMember		part;
 	KmStatus	status = KM_NO_MEMORY;
 
 	/* the caller finds that nobody came */
 	if (memory == NULL)
 		return;
-	km_part_begin(&part, host, NULL, memory);
+	km_member_begin(&part, host, NULL, memory);
 	switch ((KmTaskId) task)
 	{
 		case KM_TASK_PASS:
@@ -133,7 +131,7 @@ km_crew_help(const KmHost *host, int member, int task, KmHandle input)
 			status = km_help_refits(&part, memory);
 			break;
 	}
-	km_part_end(&part, status);
+	km_member_end(&part, status);
 }
 
 /* ---- laying out memory ---- */
@@ -141,7 +139,7 @@ km_crew_help(const KmHost *host, int member, int task, KmHandle input)
 size_t
 km_lay(size_t *end, size_t count, size_t size)
 {
-	size_t		at = (*end + CACHE_LINE - 1) & ~(size_t) (CACHE_LINE - 1);
+	size_t		at = km_whole_lines(*end);
 
 	/* what cannot be is refused by whoever is asked for it */
 	if (at >= SIZE_MAX / 4 || (size != 0 && count > SIZE_MAX / 4 / size))

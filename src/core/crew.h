@@ -79,19 +79,19 @@ km_task_unlock(KmTask *task)
  * is shared once more, and whose polls end when the task is to stop.  It must
  * stay where it is.
  */
-typedef struct KmPart
+typedef struct KmMember
 {
 	KmHost		host;
 	const KmHost *of;
 	KmTask	   *task;
 	KmPoll		poll;
 	KmPoll	   *outer;			/* the caller's, whose count goes on; NULL */
-} KmPart;
+} KmMember;
 
-extern void km_part_begin(KmPart *part, const KmHost *host, KmPoll *outer,
+extern void km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer,
 						  KmTask *task);
 /* a failure, unless the task was to stop anyhow; OK is none */
-extern void km_part_end(KmPart *part, KmStatus status);
+extern void km_member_end(KmMember *part, KmStatus status);
 
 /*
  * Memory for a task of the host's crew; for "others" = 0 the host's own, and
@@ -107,6 +107,13 @@ extern void km_task_free(const KmHost *host, void *task, KmHandle handle);
 extern int	km_crew_others(const KmHost *host, double task, double work);
 
 /* ---- laying out memory ---- */
+
+/* what stands at an offset of a task's memory */
+static inline void *
+km_task_at(void *task, size_t offset)
+{
+	return (char *) task + offset;
+}
 
 /* room for count * size bytes at *end, which moves on: where it begins */
 extern size_t km_lay(size_t *end, size_t count, size_t size);
@@ -136,10 +143,10 @@ extern KmStatus km_sample_see(const KmHost *host, const KmHost *part,
 
 /* ---- the tasks, for members who were called ---- */
 
-extern KmStatus km_help_pass(KmPart *part, void *input, int member);
-extern KmStatus km_help_chains(KmPart *part, void *input);
-extern KmStatus km_help_silhouettes(KmPart *part, void *input);
-extern KmStatus km_help_references(KmPart *part, void *input);
-extern KmStatus km_help_refits(KmPart *part, void *input);
+extern KmStatus km_help_pass(KmMember *part, void *input, int member);
+extern KmStatus km_help_chains(KmMember *part, void *input);
+extern KmStatus km_help_silhouettes(KmMember *part, void *input);
+extern KmStatus km_help_references(KmMember *part, void *input);
+extern KmStatus km_help_refits(KmMember *part, void *input);
 
 #endif							/* KM_CREW_H */

@@ -36,6 +36,21 @@ typedef unsigned __int128 KmUWide __attribute__((aligned(8)));
 
 /* ---- memory and polling (host.c) ---- */
 
+#define KM_CACHE_LINE	64
+
+static inline size_t
+km_whole_lines(size_t bytes)
+{
+	return (bytes + KM_CACHE_LINE - 1) & ~(size_t) (KM_CACHE_LINE - 1);
+}
+
+/* the first line of memory that begins anywhere; it needs one line more */
+static inline void *
+km_first_line(void *memory)
+{
+	return (char *) memory + (-(uintptr_t) memory & (KM_CACHE_LINE - 1));
+}
+
 /* count * size bytes with overflow check; NULL when refused */
 extern void *km_alloc(const KmHost *host, size_t count, size_t size);
 extern void *km_alloc_zero(const KmHost *host, size_t count, size_t size);
@@ -251,6 +266,13 @@ static inline size_t
 km_block_groups(const KmBlock *block)
 {
 	return ((size_t) block->capacity + KM_GROUP_ROWS - 1) / KM_GROUP_ROWS;
+}
+
+/* what stands beside a block, of so many bytes a group, in whole lines */
+static inline size_t
+km_beside_size(const KmBlock *block, size_t group)
+{
+	return km_whole_lines(km_block_groups(block) * group);
 }
 
 /* segments of a block's rows: what Lloyd keeps beside it begins with these */
@@ -531,7 +553,6 @@ typedef struct KmLloyd
 	int			k;
 	double	   *centers;		/* max_k x width */
 	double	   *previous;		/* centers before the last update */
-	KmPacked	packed;
 	KmSums		rows;			/* of each segment, as last assigned */
 	double	   *way;			/* of each center since bounds were set, */
 	double	   *drift;			/* the same with the fastest other's, */

@@ -62,8 +62,6 @@ km_lloyd_create(KmSource *source, const KmSpace *space, KmPoll *poll,
 		km_sums_create(host, max_k, space->width, &lloyd->rows);
 	set_ways(lloyd);
 	if (status == KM_OK)
-		status = km_packed_create(space, max_k, &lloyd->packed);
-	if (status == KM_OK)
 		status = km_assigning_create(lloyd);
 	if (status != KM_OK)
 		km_lloyd_free(lloyd);
@@ -82,7 +80,6 @@ km_lloyd_free(KmLloyd *lloyd)
 	km_free(host, lloyd->previous);
 	km_free(host, lloyd->way);
 	km_sums_free(host, &lloyd->rows);
-	km_packed_free(lloyd->space, &lloyd->packed);
 	km_assigning_free(lloyd);
 	memset(lloyd, 0, sizeof(*lloyd));
 }
@@ -102,7 +99,6 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 		km_sums_clear(&lloyd->rows, k, lloyd->space->width);
 	if (centers != lloyd->centers)
 		memcpy(lloyd->centers, centers, sizeof(double) * cells);
-	km_packed_set(lloyd->space, &lloyd->packed, lloyd->centers, k);
 	clear_drift(lloyd);
 	lloyd->keeps_bounds = false;
 	lloyd->may_keep = false;
@@ -234,12 +230,12 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 	lloyd->way = way;
 	set_ways(lloyd);
 	memcpy(lloyd->centers, lloyd->previous, sizeof(double) * k * width);
-	km_packed_set(lloyd->space, &lloyd->packed, lloyd->centers, k);
 	return KM_OK;
 }
 
-KmStatus
-km_nearest_all(const KmLloyd *lloyd, uint16_t *own, double *d1, double *d2)
+static KmStatus
+find_nearest(const KmLloyd *lloyd, const KmPacked *packed, uint16_t *own,
+			 double *d1, double *d2)
 {
 	const KmTable *table = lloyd->source->table;
 	KmNearest	nearest = km_nearest_kernel(lloyd->simd);
@@ -256,9 +252,8 @@ km_nearest_all(const KmLloyd *lloyd, uint16_t *own, double *d1, double *d2)
 				: KM_KERNEL_TILES;
 			int64_t		first = block->first + (int64_t) tile * KM_LANES;
 
-			nearest(lloyd->space, &lloyd->packed,
-					km_tile(table, block, tile), here, table->nslots, id,
-					d1 + first, d2 + first);
+			nearest(lloyd->space, packed, km_tile(table, block, tile), here,
+					table->nslots, id, d1 + first, d2 + first);
 			for (int i = 0; i < here * KM_LANES; i++)
 				own[first + i] = (uint16_t) id[i];
 			if (!km_poll(lloyd->poll, (double) here * KM_LANES * lloyd->k *
@@ -267,6 +262,19 @@ km_nearest_all(const KmLloyd *lloyd, uint16_t *own, double *d1, double *d2)
 		}
 	}
 	return KM_OK;
+}
+
+KmStatus
+km_nearest_all(const KmLloyd *lloyd, uint16_t *own, double *d1, double *d2)
+{
+	KmPacked	packed;
+	KmStatus	status;
+
+	KM_TRY(km_packed_create(lloyd->space, lloyd->k, &packed));
+	km_packed_set(lloyd->space, &packed, lloyd->centers, lloyd->k);
+	status = find_nearest(lloyd, &packed, own, d1, d2);
+	km_packed_free(lloyd->space, &packed);
+	return status;
 }
 
 /* ---- update ---- */
@@ -401,7 +409,6 @@ km_lloyd_update(KmLloyd *lloyd)
 	if (lloyd->has_empty)
 		KM_TRY(fill_empty(lloyd));
 	add_drift(lloyd);
-	km_packed_set(lloyd->space, &lloyd->packed, lloyd->centers, lloyd->k);
 	return KM_OK;
 }
 

@@ -133,17 +133,11 @@ typedef struct PassTask
 	PassJob		jobs[PASS_JOBS];
 } PassTask;
 
-static inline void *
-task_at(PassTask *pass, size_t offset)
-{
-	return (char *) pass + offset;
-}
-
 /* Take blocks until there are none left. */
 static KmStatus
 pass_blocks(PassTask *pass, KmTable *table, KmJob *const *jobs)
 {
-	KmSharedBlock *shared = task_at(pass, pass->blocks);
+	KmSharedBlock *shared = km_task_at(pass, pass->blocks);
 	int64_t		b;
 
 	while ((b = km_task_take(&pass->task, pass->nblocks)) >= 0)
@@ -165,14 +159,14 @@ pass_blocks(PassTask *pass, KmTable *table, KmJob *const *jobs)
 
 /* The table of a pass as another member sees it. */
 static KmStatus
-see_blocks(const KmPart *part, PassTask *pass, KmTable *table)
+see_blocks(const KmMember *part, PassTask *pass, KmTable *table)
 {
 	const KmCrew *crew = part->of->crew;
-	const KmSharedBlock *shared = task_at(pass, pass->blocks);
+	const KmSharedBlock *shared = km_task_at(pass, pass->blocks);
 
 	*table = pass->layout;
 	table->host = &part->host;
-	table->slot = task_at(pass, pass->slot);
+	table->slot = km_task_at(pass, pass->slot);
 	table->nblocks = pass->nblocks;
 	table->blocks = km_alloc_zero(&part->host, pass->nblocks,
 								  sizeof(KmBlock));
@@ -197,17 +191,17 @@ see_blocks(const KmPart *part, PassTask *pass, KmTable *table)
 
 /* Leave a state where the caller finds it. */
 static KmStatus
-leave_result(const KmPart *part, PassTask *pass, const PassJob *shared,
+leave_result(const KmMember *part, PassTask *pass, const PassJob *shared,
 			 const KmJob *job, int member)
 {
 	const KmCrew *crew = part->of->crew;
-	PassResult *result = (PassResult *) task_at(pass, shared->results) +
+	PassResult *result = (PassResult *) km_task_at(pass, shared->results) +
 		member - 1;
 	size_t		size = job->step->size(job);
 	unsigned char *bytes;
 
 	if (size <= shared->room)
-		bytes = task_at(pass, shared->bytes + shared->room *
+		bytes = km_task_at(pass, shared->bytes + shared->room *
 						(size_t) (member - 1));
 	else
 	{
@@ -223,7 +217,7 @@ leave_result(const KmPart *part, PassTask *pass, const PassJob *shared,
 
 /* Jobs of a pass with the member's own states, open or not. */
 static KmStatus
-help_jobs(KmPart *part, PassTask *pass, KmTable *table, KmJob *jobs,
+help_jobs(KmMember *part, PassTask *pass, KmTable *table, KmJob *jobs,
 		  KmSpace *spaces, int member)
 {
 	KmJob	   *list[PASS_JOBS];
@@ -238,7 +232,7 @@ help_jobs(KmPart *part, PassTask *pass, KmTable *table, KmJob *jobs,
 		jobs[j].poll = &part->poll;
 		jobs[j].table = table;
 		jobs[j].simd = (KmSimd) shared->simd;
-		jobs[j].input = task_at(pass, shared->input);
+		jobs[j].input = km_task_at(pass, shared->input);
 		jobs[j].input_size = shared->input_size;
 		if (shared->has_space)
 		{
@@ -255,7 +249,7 @@ help_jobs(KmPart *part, PassTask *pass, KmTable *table, KmJob *jobs,
 }
 
 KmStatus
-km_help_pass(KmPart *part, void *input, int member)
+km_help_pass(KmMember *part, void *input, int member)
 {
 	PassTask   *pass = input;
 	KmTable		table = {0};
@@ -301,14 +295,14 @@ put_job(PassTask *pass, const KmJob *job, int others, const PassJob *shared)
 	if (job->space != NULL)
 		km_space_put(pass, shared->space, job->space);
 	if (job->input_size > 0)
-		memcpy(task_at(pass, shared->input), job->input, job->input_size);
-	memset(task_at(pass, shared->results), 0, sizeof(PassResult) * others);
+		memcpy(km_task_at(pass, shared->input), job->input, job->input_size);
+	memset(km_task_at(pass, shared->results), 0, sizeof(PassResult) * others);
 }
 
 static void
 put_blocks(PassTask *pass, const KmTable *table)
 {
-	KmSharedBlock *shared = task_at(pass, pass->blocks);
+	KmSharedBlock *shared = km_task_at(pass, pass->blocks);
 
 	for (int b = 0; b < table->nblocks; b++)
 	{
@@ -350,7 +344,7 @@ make_task(KmTable *table, KmJob *const *jobs, int njobs, int others,
 	if (pass == NULL)
 		return NULL;
 	*pass = layout;
-	memcpy(task_at(pass, pass->slot), table->slot,
+	memcpy(km_task_at(pass, pass->slot), table->slot,
 		   sizeof(int) * table->nfeatures);
 	put_blocks(pass, table);
 	for (int j = 0; j < njobs; j++)
@@ -364,12 +358,12 @@ merge_results(PassTask *pass, const PassJob *shared, KmJob *job, int others,
 			  KmStatus status)
 {
 	const KmCrew *crew = job->host->crew;
-	PassResult *results = task_at(pass, shared->results);
+	PassResult *results = km_task_at(pass, shared->results);
 
 	for (int m = 0; m < others; m++)
 	{
 		PassResult *result = &results[m];
-		unsigned char *bytes = task_at(pass, shared->bytes +
+		unsigned char *bytes = km_task_at(pass, shared->bytes +
 									   shared->room * (size_t) m);
 
 		if (!atomic_load_explicit(&result->is_there, memory_order_acquire))
@@ -406,7 +400,7 @@ pass_by_crew(KmTable *table, KmJob *const *jobs, int njobs, int others)
 		status = (KmStatus) atomic_load(&pass->task.status);
 	for (int j = 0; j < njobs; j++)
 		status = merge_results(pass, &pass->jobs[j], jobs[j], others, status);
-	blocks = task_at(pass, pass->blocks);
+	blocks = km_task_at(pass, pass->blocks);
 	for (int b = 0; b < table->nblocks; b++)
 		table->blocks[b].least = blocks[b].least;
 	return status;

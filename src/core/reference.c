@@ -759,7 +759,7 @@ measure_references(ReferenceTask *task, KmFit *fit)
 
 /* What of a fit a member's part looks at; it has no more. */
 static void
-part_fit(const ReferenceTask *task, KmPart *part, KmFit *fit)
+part_fit(const ReferenceTask *task, KmMember *part, KmFit *fit)
 {
 	fit->host = &part->host;
 	fit->poll = part->poll;
@@ -771,7 +771,7 @@ part_fit(const ReferenceTask *task, KmPart *part, KmFit *fit)
 }
 
 KmStatus
-km_help_references(KmPart *part, void *input)
+km_help_references(KmMember *part, void *input)
 {
 	ReferenceTask *task = input;
 	KmFit		fit = {0};
@@ -821,7 +821,7 @@ km_reference_drops(KmFit *fit, int first, int n, int references,
 	ReferenceTask *task = NULL;
 	KmFit		own = {0};
 	KmHandle	handle;
-	KmPart		part;
+	KmMember		part;
 	KmStatus	status;
 
 	if (others > 0 && km_sample_share(&fit->sample) != 0)
@@ -832,13 +832,13 @@ km_reference_drops(KmFit *fit, int first, int n, int references,
 		return KM_NO_MEMORY;
 	if (handle != 0)
 		host->crew->call(host->crew->arg, KM_TASK_REFERENCES, handle);
-	km_part_begin(&part, host, &fit->poll, &task->task);
+	km_member_begin(&part, host, &fit->poll, &task->task);
 	own.sample = fit->sample;
 	own.space = fit->space;
 	part_fit(task, &part, &own);
 	status = measure_references(task, &own);
 	part.poll.work = own.poll.work;
-	km_part_end(&part, status);
+	km_member_end(&part, status);
 	if (handle != 0)
 		host->crew->wait(host->crew->arg);
 	status = (KmStatus) atomic_load(&task->task.status);

@@ -18,7 +18,6 @@
  * calls to read one */
 #define STORED_BLOCK_BYTES	(256 * 1024)
 #define BLOCKS_OF_LIMIT		16	/* at the least, of a table with a store */
-#define CACHE_LINE			64
 /* what is taken at a time, from so many bytes of rows on */
 #define SLAB_BYTES			((size_t) 32 * 1024 * 1024)
 #define SLABS_FROM			((size_t) 8 * 1024 * 1024)
@@ -32,7 +31,7 @@ static KmStatus
 find_room(KmTable *table, KmBlock *block, size_t bytes)
 {
 	/* a load that crosses cache lines costs two */
-	size_t		needed = bytes + CACHE_LINE;
+	size_t		needed = bytes + KM_CACHE_LINE;
 	bool		in_slab = table->bytes >= SLABS_FROM &&
 		needed <= SLAB_BYTES / 4 &&
 		(table->limit == 0 ||
@@ -52,8 +51,7 @@ find_room(KmTable *table, KmBlock *block, size_t bytes)
 							table->slab_left) - needed;
 		table->slab = memory + needed;
 	}
-	block->data = (double *) (((uintptr_t) memory + CACHE_LINE - 1) &
-							  ~(uintptr_t) (CACHE_LINE - 1));
+	block->data = km_first_line(memory);
 	return KM_OK;
 }
 
@@ -294,14 +292,6 @@ km_table_alone(KmTable *table)
 	km_unshare_beside(table);
 }
 
-/* whole cache lines */
-static size_t
-beside_size(const KmBlock *block, size_t group)
-{
-	return (km_block_groups(block) * group + CACHE_LINE - 1) &
-		~(size_t) (CACHE_LINE - 1);
-}
-
 /* A fit runs Lloyd again and again, and fresh memory costs a pass. */
 static KmStatus
 renew_beside(KmTable *table, KmBlock *owner, size_t room)
@@ -319,7 +309,7 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 				size_t loose)
 {
 	size_t		group = (per_row + loose) * KM_GROUP_ROWS + per_group;
-	size_t		room = CACHE_LINE;
+	size_t		room = KM_CACHE_LINE;
 	unsigned char *next = NULL;
 
 	if (km_share_beside(table, group, per_row))
@@ -329,7 +319,7 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		if (!km_block_is_out(&table->blocks[b]))
-			room += beside_size(&table->blocks[b], group);
+			room += km_beside_size(&table->blocks[b], group);
 	}
 
 	/* all at once, for large pages; the first block owns it */
@@ -343,12 +333,12 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 		{
 			KM_TRY(renew_beside(table, block, room));
 			next = (unsigned char *) block->beside_memory;
-			next += -(uintptr_t) next & (CACHE_LINE - 1);
+			next = km_first_line(next);
 		}
 		block->beside = next;
 		memset(block->beside, 0, km_block_groups(block) * KM_GROUP_ROWS *
 			   per_row);
-		next += beside_size(block, group);
+		next += km_beside_size(block, group);
 	}
 	return KM_OK;
 }

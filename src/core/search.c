@@ -380,12 +380,6 @@ typedef struct ChainTask
 	int			pool_place[KM_POOL_MAX];
 } ChainTask;
 
-static inline void *
-task_at(ChainTask *chains, size_t offset)
-{
-	return (char *) chains + offset;
-}
-
 static inline size_t
 chain_cells(const ChainTask *chains)
 {
@@ -396,7 +390,7 @@ chain_cells(const ChainTask *chains)
 static void
 open_pool(ChainTask *chains, KmPool *pool)
 {
-	double	   *centers = task_at(chains, chains->pool);
+	double	   *centers = km_task_at(chains, chains->pool);
 
 	pool->n = chains->npool;
 	for (int i = 0; i < KM_POOL_MAX; i++)
@@ -410,7 +404,7 @@ open_pool(ChainTask *chains, KmPool *pool)
 static void
 close_pool(ChainTask *chains, const KmPool *pool)
 {
-	const double *centers = task_at(chains, chains->pool);
+	const double *centers = km_task_at(chains, chains->pool);
 
 	chains->npool = pool->n;
 	for (int i = 0; i < KM_POOL_MAX; i++)
@@ -426,9 +420,9 @@ static bool
 look_at_chain(ChainTask *chains)
 {
 	int			slot = chains->chains % chains->nslots;
-	Found	   *found = (Found *) task_at(chains, chains->found) + slot;
+	Found	   *found = (Found *) km_task_at(chains, chains->found) + slot;
 	const double *centers = (const double *)
-		task_at(chains, chains->centers) + chain_cells(chains) * slot;
+		km_task_at(chains, chains->centers) + chain_cells(chains) * slot;
 	double		inertia = found->inertia;
 	KmPool		pool;
 
@@ -454,12 +448,12 @@ settle_chain(ChainTask *chains, int chain, const Found *result,
 			 const double *centers)
 {
 	int			slot = chain % chains->nslots;
-	Found	   *found = task_at(chains, chains->found);
+	Found	   *found = km_task_at(chains, chains->found);
 
 	km_task_lock(&chains->task);
 	if (!km_task_stopped(&chains->task))
 	{
-		memcpy((double *) task_at(chains, chains->centers) +
+		memcpy((double *) km_task_at(chains, chains->centers) +
 			   chain_cells(chains) * slot, centers,
 			   sizeof(double) * chain_cells(chains));
 		found[slot] = *result;
@@ -510,7 +504,7 @@ make_chain(ChainTask *chains, KmSearch *search, int64_t chain, Found *found)
 	if (chain == 0 && chains->previous_k > 0)
 	{
 		have = chains->previous_k;
-		memcpy(search->centers, task_at(chains, chains->previous),
+		memcpy(search->centers, km_task_at(chains, chains->previous),
 			   sizeof(double) * have * chains->width);
 	}
 	KM_TRY(seed_rest(search, search->centers, have, chains->k));
@@ -522,7 +516,7 @@ make_chain(ChainTask *chains, KmSearch *search, int64_t chain, Found *found)
 }
 
 static KmStatus
-make_chains(ChainTask *chains, KmPart *part, const KmSample *sample,
+make_chains(ChainTask *chains, KmMember *part, const KmSample *sample,
 			const KmSpace *space)
 {
 	KmSearch	search;
@@ -550,7 +544,7 @@ make_chains(ChainTask *chains, KmPart *part, const KmSample *sample,
 }
 
 KmStatus
-km_help_chains(KmPart *part, void *input)
+km_help_chains(KmMember *part, void *input)
 {
 	ChainTask  *chains = input;
 	KmSample	sample;
@@ -616,7 +610,7 @@ create_chains(KmSample *sample, const KmSpace *space,
 	*chains = layout;
 	km_space_put(chains, chains->space, space);
 	if (layout.previous_k > 0)
-		memcpy(task_at(chains, chains->previous), previous,
+		memcpy(km_task_at(chains, chains->previous), previous,
 			   sizeof(double) * layout.previous_k * space->width);
 	return chains;
 }
@@ -646,7 +640,7 @@ km_search(KmSample *sample, const KmSpace *space, KmPoll *poll,
 	int			others = search_others(sample, space, options, k);
 	KmHandle	handle;
 	ChainTask  *chains = NULL;
-	KmPart		part;
+	KmMember		part;
 	KmSpace		own = *space;
 	KmStatus	status;
 
@@ -660,9 +654,9 @@ km_search(KmSample *sample, const KmSpace *space, KmPoll *poll,
 		return KM_NO_MEMORY;
 	if (handle != 0)
 		host->crew->call(host->crew->arg, KM_TASK_CHAINS, handle);
-	km_part_begin(&part, host, poll, &chains->task);
+	km_member_begin(&part, host, poll, &chains->task);
 	own.host = &part.host;
-	km_part_end(&part, make_chains(chains, &part, sample, &own));
+	km_member_end(&part, make_chains(chains, &part, sample, &own));
 	if (handle != 0)
 		host->crew->wait(host->crew->arg);
 	status = (KmStatus) atomic_load(&chains->task.status);

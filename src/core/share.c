@@ -24,8 +24,6 @@
  */
 #define SHARE_EFFORT	90.0
 
-#define CACHE_LINE		64
-
 /*
  * Multiply-adds that a value takes in a pass, at the least; and in all of the
  * some dozen passes over a table.
@@ -109,7 +107,7 @@ cut_arena(KmArena *arena, size_t bytes, KmHandle *handle)
 {
 	size_t		at = arena->used;
 
-	arena->used += (bytes + CACHE_LINE - 1) & ~(size_t) (CACHE_LINE - 1);
+	arena->used += km_whole_lines(bytes);
 	*handle = arena->handle + at;
 	return arena->memory + at;
 }
@@ -131,34 +129,38 @@ km_share_block(KmTable *table, size_t bytes, KmHandle *handle)
 		return NULL;
 	if (sharing->narenas > 0)
 		arena = &sharing->arenas[sharing->narenas - 1];
-	if (arena == NULL || arena->size - arena->used < bytes + CACHE_LINE)
+	if (arena == NULL || arena->size - arena->used < bytes + KM_CACHE_LINE)
 	{
 		/* a full one costs nothing, but a last one that is empty does */
 		size_t		size = table->bytes / 8;
 
 		size = size > from ? size : from;
 		size = size > bytes ? size : bytes;
-		arena = add_arena(table, sharing, size + CACHE_LINE);
+		arena = add_arena(table, sharing, size + KM_CACHE_LINE);
 		if (arena == NULL)
 			return NULL;
 	}
 	return cut_arena(arena, bytes, handle);
 }
 
+static size_t
+block_bytes(const KmTable *table, const KmBlock *block)
+{
+	return sizeof(double) * table->nslots * (size_t) block->capacity;
+}
+
 KmStatus
 km_keep_block(KmTable *table, KmBlock *block)
 {
-	size_t		bytes = sizeof(double) * table->nslots *
-		(size_t) block->capacity;
+	size_t		bytes = block_bytes(table, block);
 	double	   *data;
 
 	if (block->shared == 0)
 		return KM_OK;
-	block->memory = km_alloc(table->host, bytes + CACHE_LINE, 1);
+	block->memory = km_alloc(table->host, bytes + KM_CACHE_LINE, 1);
 	if (block->memory == NULL)
 		return KM_NO_MEMORY;
-	data = (double *) (((uintptr_t) block->memory + CACHE_LINE - 1) &
-					   ~(uintptr_t) (CACHE_LINE - 1));
+	data = km_first_line(block->memory);
 	memcpy(data, block->data, bytes);
 	block->data = data;
 	block->shared = 0;
@@ -166,12 +168,6 @@ km_keep_block(KmTable *table, KmBlock *block)
 }
 
 /* ---- moving what is not shared yet ---- */
-
-static size_t
-block_bytes(const KmTable *table, const KmBlock *block)
-{
-	return sizeof(double) * table->nslots * (size_t) block->capacity;
-}
 
 static bool
 move_blocks(KmTable *table, KmSharing *sharing)
@@ -182,7 +178,7 @@ move_blocks(KmTable *table, KmSharing *sharing)
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		if (table->blocks[b].shared == 0)
-			bytes += block_bytes(table, &table->blocks[b]) + CACHE_LINE;
+			bytes += block_bytes(table, &table->blocks[b]) + KM_CACHE_LINE;
 	}
 	if (bytes == 0)
 		return true;
@@ -226,14 +222,6 @@ km_share_table(KmTable *table)
 
 /* ---- beside ---- */
 
-static size_t
-beside_bytes(const KmBlock *block, size_t group)
-{
-	size_t		bytes = km_block_groups(block) * group;
-
-	return (bytes + CACHE_LINE - 1) & ~(size_t) (CACHE_LINE - 1);
-}
-
 bool
 km_share_beside(KmTable *table, size_t group, size_t per_row)
 {
@@ -246,7 +234,7 @@ km_share_beside(KmTable *table, size_t group, size_t per_row)
 		return false;
 	sharing = table->sharing;
 	for (int b = 0; b < table->nblocks; b++)
-		bytes += beside_bytes(&table->blocks[b], group);
+		bytes += km_beside_size(&table->blocks[b], group);
 	if (sharing->beside == 0 || sharing->beside_bytes != bytes)
 	{
 		km_unshare_beside(table);
@@ -266,8 +254,8 @@ km_share_beside(KmTable *table, size_t group, size_t per_row)
 		memset(memory, 0, km_block_groups(&table->blocks[b]) *
 			   KM_GROUP_ROWS * per_row);
 		table->blocks[b].beside_shared = sharing->beside + at;
-		memory += beside_bytes(&table->blocks[b], group);
-		at += beside_bytes(&table->blocks[b], group);
+		memory += km_beside_size(&table->blocks[b], group);
+		at += km_beside_size(&table->blocks[b], group);
 	}
 	return true;
 }

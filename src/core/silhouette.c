@@ -173,12 +173,6 @@ settle_group(Silhouettes *s, int64_t first)
 
 /* ---- a member's part ---- */
 
-static inline void *
-task_at(PairTask *task, size_t offset)
-{
-	return (char *) task + offset;
-}
-
 static KmStatus
 measure_groups(PairTask *task, Silhouettes *s)
 {
@@ -197,7 +191,7 @@ measure_groups(PairTask *task, Silhouettes *s)
 }
 
 static KmStatus
-measure_part(PairTask *task, KmPart *part, const KmTable *table,
+measure_part(PairTask *task, KmMember *part, const KmTable *table,
 			 const KmSpace *space)
 {
 	const KmHost *host = &part->host;
@@ -209,12 +203,12 @@ measure_part(PairTask *task, KmPart *part, const KmTable *table,
 	s.poll = &part->poll;
 	s.pairs = km_pairs_kernel(task->simd);
 	s.n = task->n;
-	s.k = task_at(task, task->k);
-	s.first = task_at(task, task->first);
-	s.is_defined = task_at(task, task->is_defined);
-	s.count = task_at(task, task->count);
-	s.labels = task_at(task, task->labels);
-	s.silhouettes = task_at(task, task->silhouettes);
+	s.k = km_task_at(task, task->k);
+	s.first = km_task_at(task, task->first);
+	s.is_defined = km_task_at(task, task->is_defined);
+	s.count = km_task_at(task, task->count);
+	s.labels = km_task_at(task, task->labels);
+	s.silhouettes = km_task_at(task, task->silhouettes);
 	s.nsums = (size_t) task->nsegments * KM_PAIR_ROWS;
 	s.sums = km_alloc(host, s.nsums, sizeof(double));
 	s.targets = km_alloc(host, (size_t) s.n * KM_LANES, sizeof(int32_t));
@@ -229,7 +223,7 @@ measure_part(PairTask *task, KmPart *part, const KmTable *table,
 }
 
 KmStatus
-km_help_silhouettes(KmPart *part, void *input)
+km_help_silhouettes(KmMember *part, void *input)
 {
 	PairTask   *task = input;
 	KmTable		table;
@@ -295,15 +289,15 @@ create_task(const KmDraw *draw, const KmSpace *space, KmSimd simd, int n,
 		km_space_put(task, task->space, space);
 		km_table_put(task, task->table, &draw->table);
 	}
-	memcpy(task_at(task, task->k), k, sizeof(int) * n);
-	first = task_at(task, task->first);
-	is_defined = task_at(task, task->is_defined);
-	count = task_at(task, task->count);
+	memcpy(km_task_at(task, task->k), k, sizeof(int) * n);
+	first = km_task_at(task, task->first);
+	is_defined = km_task_at(task, task->is_defined);
+	count = km_task_at(task, task->count);
 	for (int j = 0; j < n; j++)
 	{
 		first[j] = j == 0 ? 0 : first[j - 1] + k[j - 1];
 		is_defined[j] = count_rows(draw, k[j], labels[j], count + first[j]);
-		memcpy((uint16_t *) task_at(task, task->labels) + j * nrows,
+		memcpy((uint16_t *) km_task_at(task, task->labels) + j * nrows,
 			   labels[j], sizeof(uint16_t) * nrows);
 	}
 	return task;
@@ -314,14 +308,14 @@ static KmStatus
 take_results(PairTask *task, const KmDraw *draw, KmPoll *poll, int j,
 			 double *overall, double *per_segment)
 {
-	const uint16_t *labels = (uint16_t *) task_at(task, task->labels) +
+	const uint16_t *labels = (uint16_t *) km_task_at(task, task->labels) +
 		j * task->nrows;
-	const double *silhouettes = (double *) task_at(task, task->silhouettes) +
+	const double *silhouettes = (double *) km_task_at(task, task->silhouettes) +
 		j * task->nrows;
-	const int64_t *count = (int64_t *) task_at(task, task->count) +
-		((int32_t *) task_at(task, task->first))[j];
-	int			k = ((int *) task_at(task, task->k))[j];
-	bool		is_defined = ((bool *) task_at(task, task->is_defined))[j];
+	const int64_t *count = (int64_t *) km_task_at(task, task->count) +
+		((int32_t *) km_task_at(task, task->first))[j];
+	int			k = ((int *) km_task_at(task, task->k))[j];
+	bool		is_defined = ((bool *) km_task_at(task, task->is_defined))[j];
 	double		sum = 0;
 
 	for (int c = 0; c < k && per_segment != NULL; c++)
@@ -346,7 +340,7 @@ take_results(PairTask *task, const KmDraw *draw, KmPoll *poll, int j,
 static bool
 any_defined(PairTask *task)
 {
-	const bool *is_defined = task_at(task, task->is_defined);
+	const bool *is_defined = km_task_at(task, task->is_defined);
 	bool		any = false;
 
 	for (int j = 0; j < task->n; j++)
@@ -366,7 +360,7 @@ measure_batch(const KmDraw *draw, const KmSpace *space, KmPoll *poll,
 	KmHandle	handle;
 	PairTask   *task = create_task(draw, space, simd, n, k, labels, others,
 								   &handle);
-	KmPart		part;
+	KmMember		part;
 	KmStatus	status;
 
 	if (task == NULL && others > 0)
@@ -377,8 +371,8 @@ measure_batch(const KmDraw *draw, const KmSpace *space, KmPoll *poll,
 	{
 		if (handle != 0)
 			host->crew->call(host->crew->arg, KM_TASK_SILHOUETTES, handle);
-		km_part_begin(&part, host, poll, &task->task);
-		km_part_end(&part, measure_part(task, &part, &draw->table, space));
+		km_member_begin(&part, host, poll, &task->task);
+		km_member_end(&part, measure_part(task, &part, &draw->table, space));
 		if (handle != 0)
 			host->crew->wait(host->crew->arg);
 	}

@@ -205,12 +205,6 @@ typedef struct RefitTask
 	size_t		index;			/* NAN: not to be told, or not asked for */
 } RefitTask;
 
-static inline void *
-task_at(RefitTask *task, size_t offset)
-{
-	return (char *) task + offset;
-}
-
 static int
 refits_of(int k)
 {
@@ -263,7 +257,7 @@ free_stability(Stability *s)
 static KmStatus
 measure_refits(RefitTask *task, Stability *s)
 {
-	double	   *index = task_at(task, task->index);
+	double	   *index = km_task_at(task, task->index);
 	int			half = -1;		/* that is in s->half */
 	int64_t		item;
 
@@ -293,11 +287,11 @@ measure_refits(RefitTask *task, Stability *s)
  * solutions: where the member keeps them, n of them.
  */
 static KmStatus
-run_part(RefitTask *task, KmPart *part, KmDraw *draw, const KmSpace *space,
+run_part(RefitTask *task, KmMember *part, KmDraw *draw, const KmSpace *space,
 		 KmSolution *solutions, KmSolution **list)
 {
-	const int  *k = task_at(task, task->k);
-	double	   *centers = task_at(task, task->centers);
+	const int  *k = km_task_at(task, task->k);
+	double	   *centers = km_task_at(task, task->centers);
 	KmEvidence	evidence = {0};
 	KmFit		fit = {0};
 	Stability	s;
@@ -330,7 +324,7 @@ run_part(RefitTask *task, KmPart *part, KmDraw *draw, const KmSpace *space,
 }
 
 static KmStatus
-measure_part(RefitTask *task, KmPart *part, KmDraw *draw,
+measure_part(RefitTask *task, KmMember *part, KmDraw *draw,
 			 const KmSpace *space)
 {
 	const KmHost *host = &part->host;
@@ -345,7 +339,7 @@ measure_part(RefitTask *task, KmPart *part, KmDraw *draw,
 }
 
 KmStatus
-km_help_refits(KmPart *part, void *input)
+km_help_refits(KmMember *part, void *input)
 {
 	RefitTask  *task = input;
 	KmDraw		draw = {0};
@@ -354,9 +348,9 @@ km_help_refits(KmPart *part, void *input)
 
 	km_table_see(&part->host, task, task->table, &draw.table, &block);
 	km_space_see(&part->host, task, task->space, &space);
-	draw.multiplicity = task_at(task, task->multiplicity);
-	draw.hash = task_at(task, task->hash);
-	draw.weight = task_at(task, task->weight);
+	draw.multiplicity = km_task_at(task, task->multiplicity);
+	draw.hash = km_task_at(task, task->hash);
+	draw.weight = km_task_at(task, task->weight);
 	draw.total = task->total;
 	return measure_part(task, part, &draw, &space);
 }
@@ -397,17 +391,17 @@ create_task(const KmEvidence *evidence, int others, KmHandle *handle)
 	*task = layout;
 	km_space_put(task, task->space, &fit->space);
 	km_table_put(task, task->table, &draw->table);
-	memcpy(task_at(task, task->multiplicity), draw->multiplicity,
+	memcpy(km_task_at(task, task->multiplicity), draw->multiplicity,
 		   sizeof(int64_t) * nrows);
-	memcpy(task_at(task, task->hash), draw->hash, sizeof(uint64_t) * nrows);
-	memcpy(task_at(task, task->weight), draw->weight, sizeof(double) * nrows);
-	centers = task_at(task, task->centers);
+	memcpy(km_task_at(task, task->hash), draw->hash, sizeof(uint64_t) * nrows);
+	memcpy(km_task_at(task, task->weight), draw->weight, sizeof(double) * nrows);
+	centers = km_task_at(task, task->centers);
 	for (int i = 0; i < evidence->n; i++)
 	{
 		const KmSolution *solution = evidence->solutions[i];
 		size_t		cells = (size_t) solution->k * fit->space.width;
 
-		((int *) task_at(task, task->k))[i] = solution->k;
+		((int *) km_task_at(task, task->k))[i] = solution->k;
 		memcpy(centers, solution->centers, sizeof(double) * cells);
 		centers += cells;
 	}
@@ -418,8 +412,8 @@ create_task(const KmEvidence *evidence, int others, KmHandle *handle)
 static void
 take_means(RefitTask *task, double *stability)
 {
-	const int  *k = task_at(task, task->k);
-	const double *index = task_at(task, task->index);
+	const int  *k = km_task_at(task, task->k);
+	const double *index = km_task_at(task, task->index);
 
 	for (int i = 0; i < task->n; i++)
 	{
@@ -449,12 +443,12 @@ run_refits(const KmEvidence *evidence, RefitTask *task, KmHandle handle)
 {
 	const KmHost *host = evidence->fit->host;
 	KmDraw		draw = *evidence->draw;
-	KmPart		part;
+	KmMember		part;
 
 	if (handle != 0)
 		host->crew->call(host->crew->arg, KM_TASK_REFITS, handle);
-	km_part_begin(&part, host, &evidence->fit->poll, &task->task);
-	km_part_end(&part, measure_part(task, &part, &draw,
+	km_member_begin(&part, host, &evidence->fit->poll, &task->task);
+	km_member_end(&part, measure_part(task, &part, &draw,
 									&evidence->fit->space));
 	if (handle != 0)
 		host->crew->wait(host->crew->arg);

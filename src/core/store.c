@@ -17,8 +17,6 @@
 #include "share.h"
 #include "store.h"
 
-#define CACHE_LINE	64
-
 /* bytes of a block's tiles */
 static size_t
 data_size(const KmTable *table, const KmBlock *block)
@@ -129,13 +127,11 @@ km_stored_beside(KmTable *table, size_t group)
 		return KM_OK;
 	km_free(table->host, stored->beside_memory);
 	stored->beside_room = 0;
-	stored->beside_memory = km_alloc(table->host, most + CACHE_LINE, 1);
+	stored->beside_memory = km_alloc(table->host, most + KM_CACHE_LINE, 1);
 	if (stored->beside_memory == NULL)
 		return KM_NO_MEMORY;
 	stored->beside_room = most;
-	stored->beside = (unsigned char *)
-		(((uintptr_t) stored->beside_memory + CACHE_LINE - 1) &
-		 ~(uintptr_t) (CACHE_LINE - 1));
+	stored->beside = km_first_line(stored->beside_memory);
 	return KM_OK;
 }
 

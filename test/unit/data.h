@@ -109,6 +109,24 @@ data_categorise(Data *data, uint64_t *state, int f, int n)
 	}
 }
 
+/*
+ * What a fit has to cope with at once: blobs of four features, the last ones
+ * categories, rows that weigh 1 .. most_weight (0: no weights).
+ */
+MAYBE_UNUSED static void
+data_mixed(Data *data, uint64_t *state, int nrows, int blobs, double spread,
+		   int categories, int most_weight)
+{
+	data_blobs(data, state, nrows, 4, blobs, spread);
+	for (int f = 0; f < categories; f++)
+		data_categorise(data, state, 3 - f, 3);
+	if (most_weight == 0)
+		return;
+	data->weights = malloc(sizeof(double) * nrows);
+	for (int i = 0; i < nrows; i++)
+		data->weights[i] = 1 + random_below(state, most_weight);
+}
+
 /* ---- fits ---- */
 
 static void

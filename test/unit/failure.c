@@ -53,15 +53,8 @@ make_scene(const Scene *scene, Data *data, KmOptions *options)
 	options->scale = scene->flags & CLIP ? KM_ROBUST : KM_ZSCORE;
 	options->sample = scene->sample;
 	options->n_init = 2;
-	data_blobs(data, &state, scene->nrows, 4, 5, 0.3);
-	for (int f = 0; f < scene->categories; f++)
-		data_categorise(data, &state, 3 - f, 3);
-	if (scene->flags & WEIGHTED)
-	{
-		data->weights = malloc(sizeof(double) * scene->nrows);
-		for (int i = 0; i < scene->nrows; i++)
-			data->weights[i] = 1 + random_below(&state, 3);
-	}
+	data_mixed(data, &state, scene->nrows, 5, 0.3, scene->categories,
+			   scene->flags & WEIGHTED ? 3 : 0);
 }
 
 static void

@@ -53,15 +53,8 @@ make_scene(const Scene *scene, Data *data, KmOptions *options)
 	if (scene->flags & SMALL)
 		options->sample = 60;
 	options->n_init = 1;
-	data_blobs(data, &state, scene->nrows, 4, 6, 0.4);
-	for (int f = 0; f < scene->categories; f++)
-		data_categorise(data, &state, 3 - f, 3);
-	if (scene->flags & WEIGHTED)
-	{
-		data->weights = malloc(sizeof(double) * scene->nrows);
-		for (int i = 0; i < scene->nrows; i++)
-			data->weights[i] = 1 + random_below(&state, 9);
-	}
+	data_mixed(data, &state, scene->nrows, 6, 0.4, scene->categories,
+			   scene->flags & WEIGHTED ? 9 : 0);
 	for (int i = 0; i < scene->nrows && scene->flags & MISSING; i += 37)
 		data_row(data, i)[i % 4] = NAN;
 }
