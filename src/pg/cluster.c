@@ -10,7 +10,9 @@
 
 #include <limits.h>
 
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/execnodes.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -47,7 +49,49 @@ typedef struct Reader
 	NullableDatum *row;
 	bool	   *by_value;		/* a column each */
 	int16	   *lengths;
+	List	   *arguments;		/* ExprStates; NIL: see fetch_row_singly() */
+	ExprContext *expressions;	/* theirs */
 } Reader;
+
+/*
+ * The head of the server's WindowObjectData, which nodeWindowAgg.c keeps to
+ * itself.  It has begun like this since there are window functions.
+ */
+typedef struct WindowHead
+{
+	NodeTag		type;
+	WindowAggState *state;
+} WindowHead;
+
+/*
+ * Find the expressions of the function's arguments, so that a row is fetched
+ * once for all of them.  WinGetFuncArgInPartition() fetches it for each: a
+ * step on and a step back, which are three reads of the file where the rows
+ * did not fit into memory.  A server that is built otherwise than known leaves
+ * "arguments" empty.
+ */
+static void
+find_arguments(Reader *reader, FunctionCallInfo fcinfo)
+{
+	WindowHead *window = (WindowHead *) reader->window;
+	ListCell   *cell;
+
+	if (!WINDOW_HEAD_IS_KNOWN || window->state == NULL ||
+		!IsA(window->state, WindowAggState))
+		return;
+	foreach(cell, window->state->funcs)
+	{
+		WindowFuncExprState *function = lfirst(cell);
+
+		if ((Node *) function->wfunc == fcinfo->flinfo->fn_expr &&
+			list_length(function->args) == PG_NARGS())
+		{
+			reader->arguments = function->args;
+			reader->expressions = window->state->ss.ps.ps_ExprContext;
+			return;
+		}
+	}
+}
 
 static Reader *
 make_reader(FunctionCallInfo fcinfo, KsegOptions *options)
@@ -76,7 +120,52 @@ make_reader(FunctionCallInfo fcinfo, KsegOptions *options)
 	reader->row_context = AllocSetContextCreate(CurrentMemoryContext,
 												"kseg cluster row",
 												ALLOCSET_DEFAULT_SIZES);
+	if (reader->ncolumns > 1)
+		find_arguments(reader, fcinfo);
 	return reader;
+}
+
+/* Fetch a row of the partition and evaluate one argument, from 0. */
+static void
+fetch_argument(Reader *reader, int row, int argument)
+{
+	NullableDatum *value = &reader->row[argument];
+	bool		is_out;
+
+	value->value = WinGetFuncArgInPartition(reader->window,
+											FEATURES + argument, row,
+											WINDOW_SEEK_HEAD, false,
+											&value->isnull, &is_out);
+}
+
+/* The first argument fetches the row, which the others find in its slot. */
+static void
+fetch_row(Reader *reader, int row)
+{
+	fetch_argument(reader, row, 0);
+	for (int c = 1; c < reader->ncolumns; c++)
+	{
+		ExprState  *argument = list_nth(reader->arguments, FEATURES + c);
+		NullableDatum *value = &reader->row[c];
+
+		value->value = ExecEvalExpr(argument, reader->expressions,
+									&value->isnull);
+	}
+}
+
+static void
+fetch_row_singly(Reader *reader, int row)
+{
+	for (int c = 0; c < reader->ncolumns; c++)
+	{
+		NullableDatum *value = &reader->row[c];
+
+		fetch_argument(reader, row, c);
+		/* fetching the next argument frees the tuple this one points into */
+		if (!value->isnull && !reader->by_value[c])
+			value->value = datumCopy(value->value, false,
+									 reader->lengths[c]);
+	}
 }
 
 /*
@@ -90,19 +179,10 @@ read_row(Reader *reader, int row)
 	MemoryContext old = MemoryContextSwitchTo(reader->row_context);
 	bool		added;
 
-	for (int c = 0; c < reader->ncolumns; c++)
-	{
-		NullableDatum *value = &reader->row[c];
-		bool		is_out;
-
-		value->value = WinGetFuncArgInPartition(reader->window, FEATURES + c,
-												row, WINDOW_SEEK_HEAD, false,
-												&value->isnull, &is_out);
-		/* fetching the next argument frees the tuple this one points into */
-		if (!value->isnull && !reader->by_value[c])
-			value->value = datumCopy(value->value, false,
-									 reader->lengths[c]);
-	}
+	if (reader->arguments != NIL)
+		fetch_row(reader, row);
+	else
+		fetch_row_singly(reader, row);
 	if (!reader->is_array)
 		added = kseg_ingest_add(reader->ingest, reader->row);
 	else if (reader->row[0].isnull)

@@ -44,6 +44,9 @@
 	heap_form_minimal_tuple(desc, values, nulls)
 #endif
 
+/* how a window function's object begins (cluster.c) has been looked up */
+#define WINDOW_HEAD_IS_KNOWN	(PG_VERSION_NUM < 190000)
+
 /* Is this JSON, every escape in it included?  Raises nothing but on a stack
  * too deep. */
 static inline bool
