@@ -140,6 +140,7 @@ bench:
 	+@$(make_quietly) all && { $(give_away) $(built); }
 	+@$(make_quietly) $(bench_programs) && { $(give_away) $(bench_dir); }
 	@test/server.sh -c shared_buffers=$(bench_buffers) -c max_wal_size=8GB \
+		-c min_dynamic_shared_memory=1GB \
 		test/bench/bench.py 3>$(bench_page).new || { rm -f $(bench_page).new; exit 1; }
 	@test -s $(bench_page).new && cat $(bench_page).new >$(bench_page) && \
 		echo "$(bench_page) is new" || true
