@@ -63,6 +63,9 @@
 #define SPREAD_ID(v)	_mm_set1_epi32(v)
 #define ADD(a, b)	_mm_add_ps(a, b)
 #define SUB(a, b)	_mm_sub_ps(a, b)
+#define MUL(a, b)	_mm_mul_ps(a, b)
+#define DIV(a, b)	_mm_div_ps(a, b)
+#define SQRT(a)		_mm_sqrt_ps(a)
 #define FMA(a, b, c)	_mm_add_ps(_mm_mul_ps(a, b), c)
 #define MIN(a, b)	_mm_min_ps(a, b)
 #define MAX(a, b)	_mm_max_ps(a, b)
@@ -115,6 +118,9 @@ least_baseline(__m128 v)
 #define SPREAD_ID(v)	_mm256_set1_epi32(v)
 #define ADD(a, b)	_mm256_add_ps(a, b)
 #define SUB(a, b)	_mm256_sub_ps(a, b)
+#define MUL(a, b)	_mm256_mul_ps(a, b)
+#define DIV(a, b)	_mm256_div_ps(a, b)
+#define SQRT(a)		_mm256_sqrt_ps(a)
 #define FMA(a, b, c)	_mm256_fmadd_ps(a, b, c)
 #define MIN(a, b)	_mm256_min_ps(a, b)
 #define MAX(a, b)	_mm256_max_ps(a, b)
@@ -159,6 +165,9 @@ look_up_avx2(const float *table, __m256i at, int n)
 #define SPREAD_ID(v)	_mm512_set1_epi32(v)
 #define ADD(a, b)	_mm512_add_ps(a, b)
 #define SUB(a, b)	_mm512_sub_ps(a, b)
+#define MUL(a, b)	_mm512_mul_ps(a, b)
+#define DIV(a, b)	_mm512_div_ps(a, b)
+#define SQRT(a)		_mm512_sqrt_ps(a)
 #define FMA(a, b, c)	_mm512_fmadd_ps(a, b, c)
 #define MIN(a, b)	_mm512_min_ps(a, b)
 #define MAX(a, b)	_mm512_max_ps(a, b)
@@ -227,6 +236,12 @@ look_up(const float *table, Ids_ at, int n)
 	return (Floats_) {table[at[0]], table[at[1]], table[at[2]], table[at[3]]};
 }
 
+static inline Floats_
+roots(Floats_ v)
+{
+	return (Floats_) {sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])};
+}
+
 static inline float
 least_of(Floats_ v)
 {
@@ -254,6 +269,9 @@ least_of(Floats_ v)
 #define SPREAD_ID(v)	((Ids_) {} + (int32_t) (v))
 #define ADD(a, b)	((a) + (b))
 #define SUB(a, b)	((a) - (b))
+#define MUL(a, b)	((a) * (b))
+#define DIV(a, b)	((a) / (b))
+#define SQRT(a)		roots(a)
 #define FMA(a, b, c)	((a) * (b) + (c))
 #define MIN(a, b)	((Floats_) pick((a) < (b), (Ids_) (a), (Ids_) (b)))
 #define MAX(a, b)	((Floats_) pick((a) > (b), (Ids_) (a), (Ids_) (b)))

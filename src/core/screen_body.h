@@ -225,6 +225,12 @@ NAME(three_) (const KmScreen *screen, const uint16_t *own,
 	}
 }
 
+/* of a center at distance d with this score */
+#define GAP(score, d) \
+	SUB(SUB(MUL(DIV(MUL(SPREAD(2), SUB(SUB(score, best), error)), \
+					ADD(d1, d)), SPREAD(GAP_TRUST)), \
+			MUL(SPREAD(GAP_MARGIN), d)), SPREAD(margin))
+
 /*
  * d2 - d1 = (d2^2 - d1^2) / (d2 + d1): the difference of the scores keeps
  * its digits where that of the distances would lose them.
@@ -233,26 +239,28 @@ static TARGET void
 NAME(gaps_) (const KmScreen *screen, const KmScreened *screened,
 			 float margin, float *to_second, float *to_others)
 {
-	for (int i = 0; i < KM_SCREEN_ROWS; i++)
-	{
-		float		square = screened->square[i];
-		float		error = screen->error + screen->square_share * square +
-			screen->score_share * screened->best[i];
-		float		room = square * (1 + SQUARE_ROOM * screen->share) +
-			4 * screen->error;
-		float		twice = 2 + SCORE_ROOM * screen->share;
-		float		d1 = room + twice * screened->best[i];
-		float		d2 = room + twice * screened->next[i];
-		float		d3 = room + twice * screened->third[i];
+	Floats		zero = SPREAD(0);
+	Floats		square_room = SPREAD(1 + SQUARE_ROOM * screen->share);
+	Floats		twice = SPREAD(2 + SCORE_ROOM * screen->share);
 
+	for (int at = 0; at < KM_SCREEN_ROWS; at += LANES)
+	{
+		Floats		square = LOAD(screened->square + at);
+		Floats		best = LOAD(screened->best + at);
+		Floats		next = LOAD(screened->next + at);
+		Floats		third = LOAD(screened->third + at);
+		Floats		error = FMA(best, SPREAD(screen->score_share),
+								FMA(square, SPREAD(screen->square_share),
+									SPREAD(screen->error)));
+		Floats		room = FMA(square, square_room,
+							   SPREAD(4 * screen->error));
 		/* no less than the squared distances; negative only by rounding */
-		d1 = sqrtf(d1 > 0 ? d1 : 0);
-		d2 = sqrtf(d2 > 0 ? d2 : 0);
-		d3 = sqrtf(d3 > 0 ? d3 : 0);
-		to_second[i] = 2 * (screened->next[i] - screened->best[i] - error) /
-			(d1 + d2) * GAP_TRUST - GAP_MARGIN * d2 - margin;
-		to_others[i] = 2 * (screened->third[i] - screened->best[i] - error) /
-			(d1 + d3) * GAP_TRUST - GAP_MARGIN * d3 - margin;
+		Floats		d1 = SQRT(MAX(FMA(twice, best, room), zero));
+		Floats		d2 = SQRT(MAX(FMA(twice, next, room), zero));
+		Floats		d3 = SQRT(MAX(FMA(twice, third, room), zero));
+
+		STORE(to_second + at, GAP(next, d2));
+		STORE(to_others + at, GAP(third, d3));
 	}
 }
 
@@ -287,6 +295,7 @@ NAME(doubt_) (const KmLeads *leads, const float *way, const float *drift,
 #undef TAKE_THREE
 #undef TAKE_FOUR
 #undef FINISH
+#undef GAP
 #undef NAME
 #undef TARGET
 #undef LANES
@@ -301,6 +310,9 @@ NAME(doubt_) (const KmLeads *leads, const float *way, const float *drift,
 #undef SPREAD_ID
 #undef ADD
 #undef SUB
+#undef MUL
+#undef DIV
+#undef SQRT
 #undef FMA
 #undef MIN
 #undef MAX
