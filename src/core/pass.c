@@ -260,9 +260,9 @@ km_help_pass(KmMember *part, void *input, int member)
 	/* there may be nothing left to do */
 	if (atomic_load(&pass->task.next) >= pass->nblocks)
 		return KM_OK;
-	status = see_blocks(part, pass, &table);
-	if (status == KM_OK)
-		status = help_jobs(part, pass, &table, jobs, spaces, member);
+	/* one who sees nothing takes no blocks, and nobody misses him */
+	status = see_blocks(part, pass, &table) == KM_OK ?
+		help_jobs(part, pass, &table, jobs, spaces, member) : KM_OK;
 	for (int j = 0; j < PASS_JOBS; j++)
 	{
 		if (jobs[j].state != NULL)

@@ -777,8 +777,10 @@ km_help_references(KmMember *part, void *input)
 	KmFit		fit = {0};
 	KmBlock		block;
 
-	KM_TRY(km_sample_see(part->of, &part->host, task->sample, &fit.sample,
-						 &block));
+	/* one who does not see it takes no item, and nobody misses him */
+	if (km_sample_see(part->of, &part->host, task->sample, &fit.sample,
+					  &block) != KM_OK)
+		return KM_OK;
 	km_space_see(&part->host, task, task->space, &fit.space);
 	part_fit(task, part, &fit);
 	return measure_references(task, &fit);

@@ -553,8 +553,10 @@ km_help_chains(KmMember *part, void *input)
 
 	if (km_task_stopped(&chains->task))
 		return KM_OK;
-	KM_TRY(km_sample_see(part->of, &part->host, chains->sample, &sample,
-						 &block));
+	/* one who does not see it takes no chain, and nobody misses him */
+	if (km_sample_see(part->of, &part->host, chains->sample, &sample,
+					  &block) != KM_OK)
+		return KM_OK;
 	km_space_see(&part->host, chains, chains->space, &space);
 	return make_chains(chains, part, &sample, &space);
 }

@@ -193,6 +193,40 @@ test_refused(const Scene *scene)
 		  scene->name);
 }
 
+/* Members see nothing from some moment on: the others do it without them. */
+static void
+test_blind(const Scene *scene)
+{
+	TestHost	host;
+	Found		alone;
+	bool		right = true;
+	long		tried = 0;
+
+	host_init(&host);
+	run_scene(scene, &host, NULL, &alone);
+	for (long n = 1; n < 2000; n = n * 2 + 1, tried++)
+	{
+		Threads		threads;
+		Found		found;
+
+		threads_start(&threads, 2, 0);
+		atomic_store(&threads.blind_at, n);
+		host_init(&host);
+		run_scene(scene, &host, &threads.crew, &found);
+		threads_end(&threads);
+		if (found.status != KM_OK || !same_found(&alone, &found) ||
+			host.outstanding != 0 || atomic_load(&threads.outstanding) != 0)
+		{
+			note("from look %ld on: status %d, %ld and %ld outstanding", n,
+				 found.status, host.outstanding,
+				 atomic_load(&threads.outstanding));
+			right = false;
+		}
+	}
+	check(right, "%s: members who see nothing, the same bits, %ld times",
+		  scene->name, tried);
+}
+
 /* The caller's polls say stop, or those of others. */
 static void
 test_stopped(const Scene *scene, bool caller)
@@ -235,6 +269,7 @@ main(void)
 		test_same(&scenes[i]);
 	test_refused(&scenes[1]);
 	test_refused(&scenes[3]);
+	test_blind(&scenes[1]);
 	test_stopped(&scenes[1], true);
 	test_stopped(&scenes[3], false);
 	return finish();

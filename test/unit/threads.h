@@ -37,10 +37,13 @@ struct Threads
 	atomic_long refuse_at;		/* number of the sharing refused, and all
 								 * after it */
 	atomic_long stop_at;		/* number of the members' poll that says stop */
+	atomic_long blind_at;		/* number of the members' look that sees
+								 * nothing, and all after it */
 	/* counted */
 	atomic_long shared;
 	atomic_long outstanding;	/* shared and not given back */
 	atomic_long polls;			/* of members */
+	atomic_long looks;			/* of members */
 	atomic_long helped;			/* tasks that members took part in */
 	/* under the lock */
 	pthread_mutex_t lock;
@@ -104,6 +107,18 @@ threads_see(void *arg, KmHandle handle)
 {
 	(void) arg;
 	return (void *) (uintptr_t) handle;
+}
+
+static void *
+member_see(void *arg, KmHandle handle)
+{
+	Threads    *threads = arg;
+	long		number = atomic_fetch_add(&threads->looks, 1) + 1;
+	long		blind_at = atomic_load(&threads->blind_at);
+
+	if (blind_at != 0 && number >= blind_at)
+		return NULL;
+	return threads_see(arg, handle);
 }
 
 static void
@@ -216,6 +231,7 @@ threads_start(Threads *threads, int n, double grain)
 		member->number = i + 1;
 		member->crew = *crew;
 		member->crew.gather = gather_nobody;
+		member->crew.see = member_see;
 		member->host.alloc = thread_alloc;
 		member->host.free = thread_free;
 		member->host.poll = thread_poll;
