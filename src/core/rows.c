@@ -262,6 +262,13 @@ km_table_clone(const KmTable *like, int64_t nrows, KmTable *table)
 		table->blocks[0].nrows = (int) nrows;
 		table->nrows = nrows;
 	}
+	else
+	{
+		/* nobody has to clear what was not made */
+		km_free(table->host, table->blocks);
+		table->blocks = NULL;
+		table->blocks_allocated = 0;
+	}
 	return status;
 }
 

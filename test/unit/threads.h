@@ -37,6 +37,8 @@ struct Threads
 	atomic_long refuse_at;		/* number of the sharing refused, and all
 								 * after it */
 	atomic_long stop_at;		/* number of the members' poll that says stop */
+	atomic_long starve_at;		/* number of the members' allocation that is
+								 * refused */
 	atomic_long blind_at;		/* number of the members' look that sees
 								 * nothing, and all after it */
 	/* counted */
@@ -44,6 +46,8 @@ struct Threads
 	atomic_long outstanding;	/* shared and not given back */
 	atomic_long polls;			/* of members */
 	atomic_long looks;			/* of members */
+	atomic_long allocations;	/* of members */
+	atomic_long held;			/* by members, allocated and not freed */
 	atomic_long helped;			/* tasks that members took part in */
 	/* under the lock */
 	pthread_mutex_t lock;
@@ -60,14 +64,19 @@ struct Threads
 static void *
 thread_alloc(void *arg, size_t size)
 {
-	(void) arg;
+	Threads    *threads = ((Thread *) arg)->threads;
+	long		number = atomic_fetch_add(&threads->allocations, 1) + 1;
+
+	if (number == atomic_load(&threads->starve_at))
+		return NULL;
+	atomic_fetch_add(&threads->held, 1);
 	return malloc(size);
 }
 
 static void
 thread_free(void *arg, void *pointer)
 {
-	(void) arg;
+	atomic_fetch_sub(&((Thread *) arg)->threads->held, 1);
 	free(pointer);
 }
 

@@ -1,0 +1,361 @@
+/*
+ * elsewhere.h
+ *		Rows on other machines, for tests of passes over them: what is sent
+ *		there and back is bytes, which may be damaged on the way.
+ */
+#ifndef ELSEWHERE_H
+#define ELSEWHERE_H
+
+#include "data.h"
+
+typedef struct Elsewhere
+{
+	/* set once */
+	TestHost   *host;
+	const Data *data;
+	const KmOptions *options;
+	const KmModel *placing_model;	/* rows are placed by it, or NULL */
+	KmFeature  *features;		/* the fit's */
+	KmRemote	remote;
+	int			nparts;
+	bool		damage;			/* see what changed bytes do */
+	uint64_t	random;
+	/* of the pass at hand */
+	KmFeature	told[DATA_FEATURES];
+	unsigned char *result;
+	long		fail_at;		/* number of the pass that fails; 0: none */
+	/* counted */
+	long		passes;
+	long		refused;		/* changed bytes that were noticed */
+	long		taken;			/* and that were not: still numbers */
+	bool		failed;
+} Elsewhere;
+
+static void
+tell_features(Elsewhere *elsewhere, bool is_scaled, KmModel *model)
+{
+	static int64_t none[DATA_CATEGORIES];
+	const Data *data = elsewhere->data;
+
+	memset(model, 0, sizeof(*model));
+	model->scale = KM_NONE;
+	model->distance = elsewhere->options->distance;
+	model->fill_nulls = elsewhere->options->fill_nulls;
+	model->nfeatures = data->nfeatures;
+	model->features = elsewhere->told;
+	for (int f = 0; f < data->nfeatures; f++)
+	{
+		KmFeature  *told = &elsewhere->told[f];
+		const KmFeature *feature = &elsewhere->features[f];
+
+		memset(told, 0, sizeof(*told));
+		told->weight = told->factor = told->divisor = 1;
+		told->clip_low = -INFINITY;
+		told->clip_high = INFINITY;
+		if (is_scaled)
+			*told = *feature;
+		told->name = feature_names[f];
+		told->kind = data->kinds[f];
+		told->ncategories = data->ncategories[f];
+		told->categories = category_names;
+		if (!is_scaled || told->counts == NULL)
+			told->counts = none;
+		model->width += told->kind == KM_CATEGORY ? told->ncategories : 1;
+	}
+}
+
+static KmStatus
+add_rows(Elsewhere *elsewhere, KmPart *part, int first, int step)
+{
+	const Data *data = elsewhere->data;
+
+	for (int i = first; i < data->nrows; i += step)
+		KM_TRY(km_part_add(part, data_row(data, i),
+						   data->weights == NULL ? 1 : data->weights[i]));
+	return KM_OK;
+}
+
+/* Each byte may be another; sometimes the end is missing. */
+static unsigned char *
+damaged(Elsewhere *elsewhere, const unsigned char *bytes, size_t *size)
+{
+	uint64_t   *random = &elsewhere->random;
+	unsigned char *copy = malloc(*size + 1);
+	int			flips = 1 + random_below(random, 3);
+
+	memcpy(copy, bytes, *size);
+	for (int i = 0; i < flips; i++)
+	{
+		unsigned char *at = copy + random_bits(random) % *size;
+
+		switch (random_below(random, 4))
+		{
+			case 0:
+				*at ^= (unsigned char) (1 << random_below(random, 8));
+				break;
+			case 1:
+				*at = 0xff;
+				break;
+			case 2:
+				*at = 0x7f;
+				break;
+			default:
+				*at = (unsigned char) random_bits(random);
+		}
+	}
+	if (random_below(random, 10) == 0)
+		*size = random_bits(random) % *size;
+	return copy;
+}
+
+static void
+count(Elsewhere *elsewhere, KmStatus status)
+{
+	if (status == KM_OK)
+		elsewhere->taken++;
+	else
+		elsewhere->refused++;
+}
+
+/* What another machine makes of a pass that is not what was sent. */
+static void
+try_changed(Elsewhere *elsewhere, const unsigned char *changed, size_t size)
+{
+	const KmHost *host = &elsewhere->host->host;
+	KmPass	   *pass;
+	KmPart	   *part;
+	KmStatus	status = km_pass_check(changed, size);
+	size_t		written;
+
+	if (status == KM_OK)
+		status = km_pass_read(host, changed, size, &pass);
+	count(elsewhere, status);
+	if (status != KM_OK)
+		return;
+	if (pass->model->nfeatures == elsewhere->data->nfeatures &&
+		pass->step != 0 &&
+		km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
+	{
+		(void) add_rows(elsewhere, part, 0, 13);
+		if (km_part_size(part, &written) == KM_OK && written < 100000000)
+		{
+			unsigned char *state = malloc(written);
+
+			km_part_write(part, state);
+			free(state);
+		}
+		km_part_free(part);
+	}
+	km_pass_free(host, pass);
+}
+
+static void
+try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = damaged(elsewhere, bytes, &size);
+
+	try_changed(elsewhere, changed, size);
+	free(changed);
+}
+
+/* form and step of a pass's header */
+#define AT_FORM		4
+#define AT_STEP		6
+#define STEPS		12
+
+/* Rows of each form for each step, whatever the input is. */
+static void
+try_forms(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = malloc(size);
+
+	memcpy(changed, bytes, size);
+	for (uint16_t form = 0; form <= KM_FORM_PLACED; form++)
+	{
+		for (uint16_t step = 0; step <= STEPS; step++)
+		{
+			memcpy(changed + AT_FORM, &form, sizeof(form));
+			memcpy(changed + AT_STEP, &step, sizeof(step));
+			try_changed(elsewhere, changed, size);
+		}
+	}
+	free(changed);
+}
+
+/* What we make of a state that is not what was sent. */
+static void
+try_state(Elsewhere *elsewhere, const KmPass *pass,
+		  const unsigned char *bytes, size_t size)
+{
+	const KmHost *host = &elsewhere->host->host;
+	unsigned char *changed = damaged(elsewhere, bytes, &size);
+	KmPart	   *part;
+	size_t		written;
+	KmStatus	status;
+
+	if (km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
+	{
+		(void) add_rows(elsewhere, part, 0, 7);
+		status = km_part_merge(part, changed, size);
+		count(elsewhere, status);
+		if (status == KM_OK && km_part_size(part, &written) == KM_OK)
+		{
+			unsigned char *state = malloc(written);
+
+			km_part_write(part, state);
+			free(state);
+		}
+		km_part_free(part);
+	}
+	free(changed);
+}
+
+/* One machine's rows; the state as bytes. */
+static KmStatus
+run_part(Elsewhere *elsewhere, const unsigned char *bytes, size_t size, int p,
+		 unsigned char **state, size_t *state_size)
+{
+	const KmHost *host = &elsewhere->host->host;
+	KmPass	   *pass;
+	KmPart	   *part;
+	KmStatus	status = km_pass_check(bytes, size);
+
+	if (status != KM_OK)
+		return status;
+	KM_TRY(km_pass_read(host, bytes, size, &pass));
+	status = km_part_create(host, pass, (KmSimd) (p % 2), &part);
+	if (status == KM_OK)
+	{
+		status = add_rows(elsewhere, part, p, elsewhere->nparts);
+		if (status == KM_OK)
+			status = km_part_size(part, state_size);
+		if (status == KM_OK)
+		{
+			*state = malloc(*state_size);
+			km_part_write(part, *state);
+			if (elsewhere->damage)
+				try_forms(elsewhere, bytes, size);
+			for (int i = 0; i < 5 && elsewhere->damage; i++)
+			{
+				try_pass(elsewhere, bytes, size);
+				try_state(elsewhere, pass, *state, *state_size);
+			}
+		}
+		km_part_free(part);
+	}
+	km_pass_free(host, pass);
+	return status;
+}
+
+static KmStatus
+merge_parts(Elsewhere *elsewhere, const KmPass *pass,
+			const unsigned char *bytes, size_t size, size_t *state_size)
+{
+	KmPart	   *whole;
+	KmStatus	status;
+
+	KM_TRY(km_part_create(&elsewhere->host->host, pass, KM_SIMD_AUTO,
+						  &whole));
+	status = KM_OK;
+	for (int p = 0; p < elsewhere->nparts && status == KM_OK; p++)
+	{
+		unsigned char *state;
+		size_t		part_size;
+
+		status = run_part(elsewhere, bytes, size, p, &state, &part_size);
+		if (status != KM_OK)
+			break;
+		status = km_part_merge(whole, state, part_size);
+		free(state);
+	}
+	if (status == KM_OK && km_part_rows(whole) != elsewhere->data->nrows)
+		status = KM_BAD_FORMAT;
+	if (status == KM_OK)
+		status = km_part_state(whole, state_size);
+	if (status == KM_OK)
+	{
+		free(elsewhere->result);
+		elsewhere->result = malloc(*state_size + 1);
+		km_part_write_state(whole, elsewhere->result);
+	}
+	km_part_free(whole);
+	return status;
+}
+
+static KmStatus
+run_elsewhere(void *arg, const KmJob *job, const unsigned char **bytes, size_t *size)
+{
+	Elsewhere  *elsewhere = arg;
+	KmPass		pass = {0};
+	KmModel		model;
+	unsigned char *sent;
+	size_t		sent_size;
+	KmStatus	status;
+
+	if (++elsewhere->passes == elsewhere->fail_at)
+		return KM_OVER_LIMIT;
+	km_job_describe(job, &pass);
+	pass.rows = elsewhere->data->nrows;
+	pass.weight_argument = elsewhere->data->weights == NULL ? -1 : 0;
+	pass.model = &model;
+	if (elsewhere->placing_model != NULL)
+	{
+		pass.form = KM_FORM_PLACED;
+		model = *elsewhere->placing_model;
+		model.k = model.last_id = 0;
+	}
+	else
+		tell_features(elsewhere, pass.form == KM_FORM_POSITIONS, &model);
+	if (pass.form == KM_FORM_POSITIONS)
+	{
+		pass.placing = elsewhere->remote.placing;
+		pass.placing_size = elsewhere->remote.placing_size;
+	}
+	sent_size = km_pass_size(&pass);
+	sent = malloc(sent_size);
+	km_pass_write(&pass, sent);
+	status = merge_parts(elsewhere, &pass, sent, sent_size, size);
+	free(sent);
+	elsewhere->failed |= status != KM_OK;
+	*bytes = elsewhere->result;
+	return status;
+}
+
+MAYBE_UNUSED static void
+elsewhere_init(Elsewhere *elsewhere, TestHost *host, const Data *data,
+			   const KmOptions *options, int nparts)
+{
+	memset(elsewhere, 0, sizeof(*elsewhere));
+	elsewhere->host = host;
+	elsewhere->data = data;
+	elsewhere->options = options;
+	elsewhere->nparts = nparts;
+	elsewhere->random = 77;
+	elsewhere->remote.run = run_elsewhere;
+	elsewhere->remote.arg = elsewhere;
+}
+
+/* As fit_begin(), of the rows elsewhere. */
+MAYBE_UNUSED static KmStatus
+begin_elsewhere(Elsewhere *elsewhere, Fitted *fitted)
+{
+	const Data *data = elsewhere->data;
+
+	memset(fitted, 0, sizeof(*fitted));
+	fitted->host = elsewhere->host;
+	describe_features(data, fitted);
+	elsewhere->features = fitted->features;
+	fitted->status = km_rows_create(&elsewhere->host->host, data->nfeatures,
+									data->kinds, data->weights != NULL,
+									elsewhere->options->distance == KM_COSINE,
+									0, &fitted->rows);
+	if (fitted->status == KM_OK)
+		fitted->status = km_fit_begin_remote(fitted->rows, &elsewhere->remote,
+											 data->nrows, elsewhere->options,
+											 fitted->features, &fitted->fit);
+	if (fitted->fit != NULL)
+		fitted->rows = NULL;
+	return fitted->status;
+}
+
+#endif							/* ELSEWHERE_H */
