@@ -18,7 +18,7 @@ all:
 
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
-own_goals = demo dashboard test bench setup unit unit-programs
+own_goals = demo dashboard test bench setup unit unit-programs faults fault-library
 
 .PHONY: all $(own_goals) FORCE
 
@@ -55,7 +55,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=kseg
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 TAP_TESTS = $(if $(PROVE_TESTS),1)
 
-EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/bench/build test/sklearn/__pycache__ test/bench/__pycache__
+EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/faults/build test/faults/.flags test/bench/build test/sklearn/__pycache__ test/bench/__pycache__
 
 ifneq ($(filter-out $(own_goals),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -123,7 +123,7 @@ dashboard:
 test:
 	@test/setup.sh test
 	+@$(make_quietly) all && { $(give_away) $(built); }
-	+@$(make_quietly) unit-programs
+	+@$(make_quietly) unit-programs fault-library
 	@rm -rf tmp_check
 	@test/server.sh test/run.sh
 
@@ -187,3 +187,45 @@ $(unit_programs): $(unit_dir)/%: test/unit/%.c $(unit_dir)/core.a Makefile
 	$(CC) $(unit_flags) -MF $@.program.d -Isrc/core $< $(unit_dir)/core.a -lm -lpthread -o $@
 
 -include $(wildcard $(unit_dir)/*.d)
+
+# ---- the library once more, for tests of faults ----
+
+# Its glue fails where it is told (test/faults), and its core can be
+# interrupted often enough for small tests.
+fault_dir = test/faults/build
+fault_objects = $(patsubst src/%.o,$(fault_dir)/%.o,$(OBJS)) $(fault_dir)/faults.o
+fault_flags = $(CC) -std=gnu11 -ffp-contract=off -fno-math-errno -O1 -fPIC -MMD -MP \
+	-DKSEG_VERSION='"$(EXTVERSION)"' -DKM_POLL_WORK=2000 -Itest/faults \
+	-I$(shell $(PG_CONFIG) --includedir-server) $(COPT)
+
+# at every place, where "make test" tries some: half an hour
+faults:
+	@test/setup.sh test
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	+@$(make_quietly) unit-programs fault-library
+	@KSEG_FAULTS=all $(unit_dir)/faults
+	@KSEG_FAULTS=all test/server.sh make -s installcheck REGRESS= ISOLATION= \
+		PROVE_TESTS=test/t/019_faults.pl PROVE_FLAGS=--verbose
+
+fault-library: $(fault_dir)/kseg.so
+	@$(give_away) $(fault_dir) test/faults/.flags
+
+$(fault_dir)/kseg.so: $(fault_objects)
+	$(CC) -shared -Wl,-Bsymbolic-functions $^ -lm -o $@
+
+$(fault_dir)/pg/%.o $(fault_dir)/managed/%.o: glue_faults = -include test/faults/faults.h
+
+$(fault_dir)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(fault_flags) $(glue_faults) -c $< -o $@
+
+$(fault_dir)/faults.o: test/faults/faults.c
+	@mkdir -p $(@D)
+	$(fault_flags) -c $< -o $@
+
+$(fault_objects): test/faults/.flags
+test/faults/.flags: FORCE
+	$(file >$@.new,$(fault_flags) $(shell $(PG_CONFIG) --version))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+-include $(wildcard $(fault_dir)/*.d $(fault_dir)/*/*.d)
