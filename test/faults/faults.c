@@ -3,7 +3,8 @@
  *		Settings of the library that is built for tests: what fails, where, and
  *		at which of its calls.
  *
- *		kseg.fault				cancel, memory, file, shared, attach; none
+ *		kseg.fault				cancel, terminate, memory, file, shared,
+ *								attach; none
  *		kseg.fault_in		session, worker: parallel ones
  *		kseg.fault_at			number of the call that fails, from 1; setting it
  *								starts the count anew
@@ -32,6 +33,7 @@ static int	passed = 0;
 static const struct config_enum_entry fault_values[] = {
 	{"none", FAULT_NONE, false},
 	{"cancel", FAULT_CANCEL, false},
+	{"terminate", FAULT_TERMINATE, false},
 	{"memory", FAULT_MEMORY, false},
 	{"file", FAULT_FILE, false},
 	{"shared", FAULT_SHARED, false},
@@ -46,15 +48,14 @@ faults_here(Fault kind)
 		++passed == fault_at;
 }
 
-/* As pg_cancel_backend() does it. */
+/* As the signals of pg_cancel_backend() and pg_terminate_backend() do it. */
 void
 faults_cancel(void)
 {
 	if (faults_here(FAULT_CANCEL))
-	{
-		QueryCancelPending = true;
-		InterruptPending = true;
-	}
+		QueryCancelPending = InterruptPending = true;
+	if (faults_here(FAULT_TERMINATE))
+		ProcDiePending = InterruptPending = true;
 }
 
 void

@@ -24,6 +24,7 @@ typedef enum Fault
 {
 	FAULT_NONE,
 	FAULT_CANCEL,				/* somebody cancels the statement */
+	FAULT_TERMINATE,			/* somebody ends the session */
 	FAULT_MEMORY,				/* there is no more memory */
 	FAULT_FILE,					/* the disk is full, or broken */
 	FAULT_SHARED,				/* there is no more shared memory */

@@ -203,15 +203,12 @@ sub must_fail
 	is($failed, $tried, 'each time an error');
 }
 
-my @small = grep { !/large/ } sort keys %statements;
-must_fail($_, 'cancel', /refit|window/ ? 6 : 1000) for grep { $_ ne 'segments' } @small;
-must_fail($_, 'memory', /refit|elbow/ ? 6 : 30) for @small;
+# the refit later: it takes longest
+my @small = grep { !/large|refit/ } sort keys %statements;
+must_fail($_, 'cancel', /window/ ? 6 : 1000) for grep { $_ ne 'segments' } @small;
+must_fail($_, 'memory', /elbow/ ? 6 : 30) for @small;
 my %spilling = ('kseg.work_mem' => '1MB');
 must_fail('large fit', $_, 10, %spilling) for 'cancel', 'memory', 'file';
-# its silhouettes take their time
-$limit = 60;
-must_fail('large evaluation', $_, 2, %spilling) for 'memory', 'file';
-$limit = 1_000_000;
 
 # ---- workers ----
 
@@ -241,14 +238,16 @@ for my $fault ('cancel', 'memory', 'shared', 'attach')
 
 # ---- statements of their own, which end the transaction ----
 
-for my $how ('fit', 'elbow', 'large fit')
+# of few places a crew might take the one
+my %helpers = ('fit' => 0, 'elbow' => 2, 'large fit' => 2);
+for my $how (sort keys %helpers)
 {
 	my ($out, $err) = ('', '');
-	my $query = $statements{$how};
+	my $query = "SELECT md5(($statements{$how})::text)";
 	my $places = 0;
-	my $script = "SET kseg.work_mem = '1MB';\nSET max_parallel_maintenance_workers = 2;\n$query;\n";
+	my $script = "SET kseg.work_mem = '1MB';\nSET max_parallel_maintenance_workers = $helpers{$how};\n$query;\n";
 
-	for (my $at = 1; $at <= 60; $at = int($at * 1.7) + 1, $places++)
+	for (my $at = 1; $at <= 50; $at = int($at * 1.7) + 1, $places++)
 	{
 		$script .= "SET kseg.fault = cancel;\nSET kseg.fault_at = $at;\n$query;\nSET kseg.fault = none;\n$query;\n";
 	}
@@ -258,6 +257,31 @@ for my $how ('fit', 'elbow', 'large fit')
 	is(scalar(() = $err =~ /ERROR:  canceling statement due to user request/g), $places, "$how, $places cancels: each an error");
 	is(scalar(() = $err =~ /ERROR: /g), $places, 'and no other');
 	is("@others", join(' ', ($model) x $places, 0, 0), 'the next one says the same, and nothing is left');
+}
+
+# ---- sessions that are ended ----
+
+{
+	my $segments = ask(q{SELECT count(*) FROM pg_ls_dir('pg_dynshmem')});
+	my $left;
+
+	for my $at (1, 4, 20, 100, 400, 700)
+	{
+		my ($out, $err) = ('', '');
+
+		$node->psql('postgres',
+			"SET kseg.work_mem = '1MB';\nSET max_parallel_maintenance_workers = 2;\nSELECT count(kseg_options(k => 2));\n"
+			  . "SET kseg.fault = terminate;\nSET kseg.fault_at = $at;\n$statements{'large fit'}",
+			stdout => \$out, stderr => \$err);
+		like($err, qr/FATAL:  terminating connection due to administrator command/, "ended at $at");
+	}
+	for (1 .. 100)
+	{
+		$left = ask(q{SELECT count(*), (SELECT count(*) FROM pg_ls_tmpdir()), (SELECT count(*) FROM pg_ls_dir('pg_dynshmem'))
+			FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
+		last if $left eq "0|0|$segments";
+	}
+	is($left, "0|0|$segments", 'no worker, file or shared memory is left');
 }
 
 # ---- 10,000 fits, of which half fail ----
@@ -316,6 +340,13 @@ ask(q{
 		cmp_ok($pages_then, '<=', $pages + 250, 'and the process, within a megabyte');
 	}
 }
+
+# ---- what takes longest ----
+
+must_fail('refit', $_, 6) for 'cancel', 'memory';
+# whose silhouettes are of 10,000 rows: never at all places
+$limit = 60;
+must_fail('large evaluation', $_, 2, %spilling) for 'memory', 'file';
 
 $node->stop;
 done_testing();
