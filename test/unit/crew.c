@@ -204,7 +204,7 @@ test_blind(const Scene *scene)
 
 	host_init(&host);
 	run_scene(scene, &host, NULL, &alone);
-	for (long n = 1; n < 2000; n = n * 2 + 1, tried++)
+	for (long n = 1; n < 2000; n = n * 7 + 1, tried++)
 	{
 		Threads		threads;
 		Found		found;
