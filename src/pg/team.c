@@ -143,7 +143,8 @@ create_segment(Size size)
 
 	if (!has_room(size))
 		return NULL;
-	owner = ResourceOwnerCreate(NULL, "kseg team");
+	/* one without a parent could not be released within a transaction */
+	owner = ResourceOwnerCreate(caller, "kseg team");
 	CurrentResourceOwner = owner;
 	PG_TRY();
 	{
