@@ -89,14 +89,18 @@ SELECT 'index scan', kseg_fit(6, age, income, spend, region, visits) FROM bits_s
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 
--- every vector unit that this machine has; auto and baseline it always has
+-- every vector unit that this machine has
 DO $$
 DECLARE
 	unit text;
 BEGIN
 	FOREACH unit IN ARRAY ARRAY['auto', 'baseline', 'avx2', 'avx512']
 	LOOP
-		PERFORM set_config('kseg.simd', unit, true);
+		BEGIN
+			PERFORM set_config('kseg.simd', unit, true);
+		EXCEPTION WHEN invalid_parameter_value THEN
+			NULL;				-- a machine without it: the one before again
+		END;
 		INSERT INTO bits_model
 		SELECT unit, kseg_fit(6, age, income, spend, region, visits) FROM bits_base;
 	END LOOP;
