@@ -332,9 +332,9 @@ SELECT outcome('{"kseg_scaler": 2}', 'kseg_scaler') AS version,
 		'"maximum"')::text, 'kseg_scaler') AS scale
 FROM scaler \gx
 
--- the file of receive()
+-- the file of receive(); rm alone would not wait for the line that it gets
 DO $$ BEGIN
-	EXECUTE format('COPY (SELECT) TO PROGRAM %L', format('rm %L',
+	EXECUTE format('COPY (SELECT) TO PROGRAM %L', format('cat >/dev/null; rm %L',
 		current_setting('data_directory') || '/kseg_model_test'));
 END $$;
 DROP FUNCTION receive, outcome;
