@@ -205,7 +205,7 @@ extern void kseg_fix_settings(void);
  * query of his is being evaluated).
  */
 extern void kseg_start_writing(const char *function);
-/* Change a setting until the innermost GUC level ends. */
+/* Change a setting until the GUC level ends that the caller has begun. */
 extern void kseg_set_for_now(const char *setting, const char *value);
 
 /* ---- queries (resolve.c) ---- */

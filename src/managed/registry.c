@@ -70,6 +70,11 @@ kseg_registry_model_type(void)
 void
 kseg_set_for_now(const char *setting, const char *value)
 {
+	/*
+	 * A level of its own: a function that the query calls may have done a SET
+	 * of the same, which the server expects to be the last in its level.
+	 */
+	(void) NewGUCNestLevel();
 	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }
