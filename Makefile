@@ -6,6 +6,8 @@
 #	make test		every test, on a throw-away server; "make unit" for the
 #					core alone
 #	make bench		timings beside others', on a throw-away server
+#	make versions	every test on every server version, in systems of their own
+#	make dist, make deb	kseg-<version>.zip for PGXN; Debian packages
 #
 # demo, dashboard, test and bench install what they need from Debian's packages and leave
 # every server that is there alone (test/server.sh).  The other goals need
@@ -18,7 +20,8 @@ all:
 
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
-own_goals = demo dashboard test bench setup unit unit-programs faults fault-library
+own_goals = demo dashboard test bench setup unit unit-programs faults \
+	fault-library versions dist deb
 
 .PHONY: all $(own_goals) FORCE
 
@@ -154,6 +157,22 @@ $(bench_dir)/roofline: test/bench/roofline.c
 $(bench_dir)/lloyd: $(wildcard test/bench/lloyd/*.c) $(filter src/core/%,$(OBJS))
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O3 -fno-math-errno -ffp-contract=off -Isrc/core $^ -o $@ -lm -lpthread
+
+# ---- other servers, packages ----
+
+versions:
+	@test/versions.sh
+
+# packaging/build/kseg-<version>.zip
+dist:
+	@packaging/dist.sh
+	@$(give_away) packaging/build
+
+# packaging/build/postgresql-<server's version>-kseg_<version>_<architecture>.deb
+deb:
+	@test/setup.sh deb
+	@packaging/deb.sh
+	@$(give_away) packaging/build
 
 # ---- the core alone ----
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 #
-# setup.sh build|demo|dashboard|bench|test
+# setup.sh build|demo|dashboard|bench|test|deb
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
-# (demo, dashboard), to compare it with others (bench), or to test it (test), is
-# there; installs from Debian's packages what is not, without a question.  When
-# nothing is missing it does nothing, at once.
+# (demo, dashboard), to compare it with others (bench), to test it (test), or to
+# make packages of it (deb), is there; installs from Debian's packages what is
+# not, without a question.  When nothing is missing it does nothing, at once.
 #
 # What draws pictures is wanted, not needed, but for the dashboard: Node.js with
 # the libraries that package-lock.json of test/plots and docs/dashboard names,
@@ -69,6 +69,12 @@ has_sanitizers()
 		/*) true ;;
 		*) false ;;
 	esac
+}
+
+has_package_tools()
+{
+	command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null &&
+		[ -f /usr/share/perl5/Debian/Debhelper/Sequence/pgxs_loop.pm ]
 }
 
 has_prove()
@@ -196,6 +202,10 @@ then
 	then
 		packages+=(python3 python3-sklearn)
 	fi
+fi
+if [ "$goal" = deb ] && ! has_package_tools
+then
+	packages+=(build-essential debhelper postgresql-server-dev-all)
 fi
 wanted=()
 modules=()
