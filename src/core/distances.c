@@ -237,11 +237,19 @@ write_distances(const KmJob *job, unsigned char *bytes)
 	memcpy(bytes, d->sums, size_distances(job));
 }
 
-/* sums of others may be anything: they wrap around */
-static void
+/*
+ * Each row adds less than 2^62, as often as it weighs, and all weights
+ * together are below 2^62: sums of others are not beyond that, nor below 0.
+ */
+static bool
 merge_wide(KmWide *into, KmWide from)
 {
-	*into = (KmWide) ((KmUWide) *into + (KmUWide) from);
+	const KmWide most = (KmWide) 1 << 124;
+
+	if (from < 0 || from > most || *into > most - from)
+		return false;
+	*into += from;
+	return true;
 }
 
 static KmStatus
@@ -256,11 +264,12 @@ merge_distances(KmJob *job, const unsigned char *bytes, size_t size)
 		SegmentSums from;
 
 		memcpy(&from, bytes, sizeof(from));
-		merge_wide(&d->sums[c].square.high, from.square.high);
-		merge_wide(&d->sums[c].square.low, from.square.low);
-		merge_wide(&d->sums[c].plain.high, from.plain.high);
-		merge_wide(&d->sums[c].plain.low, from.plain.low);
-		merge_wide(&d->sums[c].way, from.way);
+		if (!merge_wide(&d->sums[c].square.high, from.square.high) ||
+			!merge_wide(&d->sums[c].square.low, from.square.low) ||
+			!merge_wide(&d->sums[c].plain.high, from.plain.high) ||
+			!merge_wide(&d->sums[c].plain.low, from.plain.low) ||
+			!merge_wide(&d->sums[c].way, from.way))
+			return KM_BAD_FORMAT;
 	}
 	return KM_OK;
 }
@@ -450,7 +459,7 @@ km_fixed_value(const FixedSum *sum)
 	KmWide		carry = sum->low >> 62;
 
 	return (double) (sum->high + carry) +
-		(double) (sum->low - (carry << 62)) * 0x1p-62;
+		(double) (sum->low & ((INT64_C(1) << 62) - 1)) * 0x1p-62;
 }
 
 /* The input of a job: head, an array, centers, and targets if there are. */

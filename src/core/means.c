@@ -68,31 +68,50 @@ close_means(KmJob *job)
 	job->state = NULL;
 }
 
-static void
+/*
+ * The units are such that positions are below this many of them (quality.c,
+ * describe.c), if they are those that the units were chosen for.
+ */
+static inline bool
+is_countable(const MeansState *m, double x)
+{
+	return fabs(x) < (m->input.is_wide ? 0x1p100 : 0x1p62);
+}
+
+/* false: the row is not one of those that the pass is about */
+static bool
 add_row(const MeansState *m, const KmJob *job, const double *lane,
 		KmWide *sums)
 {
 	const KmSpace *space = job->space;
+	bool		good = true;
 
 	if (m->input.with_lengths)
 	{
 		double		length = lane[job->table->length_slot * KM_LANES];
 		int64_t		weight = km_row_weight(job->table, lane);
 
-		for (int s = 0; s < space->nnum; s++)
-			sums[s] += (KmWide) (int64_t) (lane[s * KM_LANES] * length *
-										   m->input.scale) * weight;
-		return;
+		for (int s = 0; s < space->nnum && good; s++)
+		{
+			double		x = lane[s * KM_LANES] * length * m->input.scale;
+
+			good = fabs(x) < 0x1p63;
+			sums[s] += good ? (KmWide) (int64_t) x * weight : 0;
+		}
+		return good;
 	}
-	for (int s = 0; s < space->nnum; s++)
+	for (int s = 0; s < space->nnum && good; s++)
 	{
 		double		x = rint(lane[s * KM_LANES] / m->units[s]);
 
-		sums[s] += m->input.is_wide ? (KmWide) x : (int64_t) x;
+		good = is_countable(m, x);
+		if (good)
+			sums[s] += m->input.is_wide ? (KmWide) x : (int64_t) x;
 	}
 	for (int f = 0; f < space->ncat; f++)
 		sums[space->offset[f] +
 			 (int) lane[(space->nnum + f) * KM_LANES]]++;
+	return good;
 }
 
 static KmStatus
@@ -111,8 +130,9 @@ add_means(KmJob *job, KmBlock *block)
 
 		for (int l = 0; l < nrows; l++)
 		{
-			add_row(m, job, km_tile(table, block, tile) + l,
-					m->sums + (size_t) own[l] * job->space->width);
+			if (!add_row(m, job, km_tile(table, block, tile) + l,
+						 m->sums + (size_t) own[l] * job->space->width))
+				return KM_BAD_FORMAT;
 			m->size[own[l]]++;
 		}
 		if (!km_poll(job->poll, nrows * (double) table->nslots *

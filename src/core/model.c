@@ -222,6 +222,20 @@ get_count(Reader *r)
 	return value;
 }
 
+/*
+ * A count of what is counted together with others: they can be added up.
+ * *left: what is left for this one and those to come.
+ */
+static int64_t
+get_share(Reader *r, int64_t *left)
+{
+	int64_t		value = get_count(r);
+
+	require(r, value <= *left);
+	*left -= r->bad ? 0 : value;
+	return value;
+}
+
 /* any double but NaN and -0 */
 static double
 get_bound(Reader *r)
@@ -298,6 +312,7 @@ get_categories(Reader *r, KmFeature *feature)
 {
 	const unsigned char *before = NULL;
 	size_t		before_length = 0;
+	int64_t		left = INT64_MAX;
 
 	feature->clip_low = -INFINITY;
 	feature->clip_high = INFINITY;
@@ -316,7 +331,7 @@ get_categories(Reader *r, KmFeature *feature)
 		size_t		length = (size_t) get_integer(r, 4);
 		const unsigned char *bytes = r->at;
 		char	   *string = get_string(r, length);
-		int64_t		count = get_count(r);
+		int64_t		count = get_share(r, &left);
 
 		if (r->bad)
 			return;
@@ -443,6 +458,7 @@ get_segments(Reader *r, bool has_ids, KmModel *model)
 {
 	int			before = 0;
 	bool		is_new = true;
+	int64_t		left = INT64_MAX;
 
 	model->last_id = model->k;
 	if (has_ids)
@@ -461,7 +477,7 @@ get_segments(Reader *r, bool has_ids, KmModel *model)
 
 		if (model->segments != NULL)
 			segment = &model->segments[c];
-		segment->size = get_count(r);
+		segment->size = get_share(r, &left);
 		segment->weight = get_nonnegative(r);
 		segment->inertia = get_nonnegative(r);
 		segment->reach = get_nonnegative(r);

@@ -328,6 +328,9 @@ create_space(KmPart *part, KmSimd simd)
 		return KM_OK;
 	if (pass->form == KM_FORM_PLACED)
 	{
+		/* rows that a model places count once, whatever they weigh */
+		if (pass->weight_argument >= 0)
+			return KM_BAD_FORMAT;
 		KM_TRY(km_placed_create(part->host, pass->model, 0, simd,
 								&part->placed));
 		part->job.space = &part->placed->space;

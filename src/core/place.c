@@ -13,6 +13,8 @@
 
 #define MAGIC	UINT32_C(0x6b6d7031)
 
+#define GRID_MAX	1000
+
 typedef struct Header
 {
 	uint32_t	magic;
@@ -119,6 +121,18 @@ km_placing_write(const KmTable *table, const KmSpace *space,
 }
 
 static bool
+axes_are_sane(const Axis *axes, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		/* a fit's are far from that (scale.c); steps shift by it */
+		if (axes[i].grid < -GRID_MAX || axes[i].grid > GRID_MAX)
+			return false;
+	}
+	return true;
+}
+
+static bool
 codes_are_sane(const Codes *codes)
 {
 	const int32_t *to = (const int32_t *) (codes + 1);
@@ -143,7 +157,8 @@ km_placing_check(const void *bytes, size_t size, const KmTable *table)
 	if (size < sizeof(Header) || header->magic != MAGIC ||
 		header->nnum != table->nnum || header->ncat != table->ncat ||
 		(header->cosine != 0) != (table->length_slot >= 0) ||
-		(size_t) (end - at) / sizeof(Axis) < (size_t) table->nnum)
+		(size_t) (end - at) / sizeof(Axis) < (size_t) table->nnum ||
+		!axes_are_sane((const Axis *) at, table->nnum))
 		return KM_BAD_FORMAT;
 	at += (size_t) table->nnum * sizeof(Axis);
 	for (int c = 0; c < table->ncat; c++)
@@ -264,6 +279,24 @@ normalize_rows(const KmTable *table, KmBlock *block)
 	}
 }
 
+/*
+ * Lanes behind the last row, which kernels work on with the others: where the
+ * value 0 would stand may be beyond all that positions can be.
+ */
+static void
+clear_rest(const KmTable *table, KmBlock *block)
+{
+	int			ntiles = km_block_tiles(block);
+
+	for (int i = block->nrows; i < ntiles * KM_LANES; i++)
+	{
+		double	   *lane = km_cell(table, block, i, 0);
+
+		for (int s = 0; s < table->nslots; s++)
+			lane[s * KM_LANES] = 0;
+	}
+}
+
 KmStatus
 km_place_block(const void *placing, const KmTable *table, KmBlock *block)
 {
@@ -282,6 +315,7 @@ km_place_block(const void *placing, const KmTable *table, KmBlock *block)
 		place_weights(&header->rounding, table, block);
 	if (table->length_slot >= 0)
 		normalize_rows(table, block);
+	clear_rest(table, block);
 	return KM_OK;
 }
 

@@ -344,8 +344,13 @@ sum_placed(KmRun *run, int k, const double *centers, const double *targets,
 	KM_TRY(km_find_extent(run, k, centers, targets, NULL, NULL,
 						  scratch->values));
 	for (int c = 0; c < k; c++)
+	{
+		/* a model may have come from somebody who made it up */
+		if (!isfinite(scratch->values[c]))
+			return KM_NOT_FINITE;
 		scratch->scales[c] = km_fixed_scales(fmax(scratch->values[c],
 												  BOUND_MIN));
+	}
 	return km_sum_own_distances(run, k, centers, targets, scratch->scales, k,
 								scratch->sums);
 }

@@ -17,6 +17,9 @@
 /* no sum of rows or weights reaches this */
 #define COUNT_MAX	(INT64_C(1) << 62)
 
+/* rounded weights are at most 2^40, if they are those that were counted */
+#define WEIGHT_MAX	0x1p41
+
 double
 km_round_weight(const KmRounding *rounding, double weight)
 {
@@ -146,7 +149,7 @@ gather(const KmTable *table, const KmBlock *block, int first, int n, int slot,
 			   slot * KM_LANES, sizeof(double) * KM_LANES);
 }
 
-static void
+static KmStatus
 add_numbers(KmStatistics *s, const KmTable *table, const KmBlock *block,
 			int first, int n)
 {
@@ -162,6 +165,10 @@ add_numbers(KmStatistics *s, const KmTable *table, const KmBlock *block,
 			s->max_weight = fmax(s->max_weight, weights[i]);
 			if (s->rounding.root > 0)
 				weights[i] = km_round_weight(&s->rounding, weights[i]);
+			/* heavier than all were when they were counted (scale.c) */
+			if (s->rounding.root > 0 &&
+				!(weights[i] >= 0 && weights[i] < WEIGHT_MAX))
+				return KM_BAD_FORMAT;
 		}
 	}
 	for (int slot = 0; slot < table->nnum; slot++)
@@ -184,6 +191,7 @@ add_numbers(KmStatistics *s, const KmTable *table, const KmBlock *block,
 						  weighted && s->rounding.root > 0 ? weights : NULL,
 						  n);
 	}
+	return KM_OK;
 }
 
 static KmStatus
@@ -220,7 +228,7 @@ add_statistics(KmJob *job, KmBlock *block)
 		int			n = block->nrows - first;
 
 		n = n < CHUNK ? n : CHUNK;
-		add_numbers(s, table, block, first, n);
+		KM_TRY(add_numbers(s, table, block, first, n));
 		KM_TRY(add_codes(s, table, block, first, n));
 		if (!km_poll(job->poll, (double) n * (table->nnum * 4 + table->ncat)))
 			return KM_CANCELLED;

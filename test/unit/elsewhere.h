@@ -19,6 +19,9 @@ typedef struct Elsewhere
 	KmRemote	remote;
 	int			nparts;
 	bool		damage;			/* see what changed bytes do */
+	double		heavier;		/* what rows weigh after the first pass, if not
+								 * 0 */
+	bool		weighs_placed;	/* rows that a model places have weights */
 	uint64_t	random;
 	/* of the pass at hand */
 	KmFeature	told[DATA_FEATURES];
@@ -70,8 +73,13 @@ add_rows(Elsewhere *elsewhere, KmPart *part, int first, int step)
 	const Data *data = elsewhere->data;
 
 	for (int i = first; i < data->nrows; i += step)
-		KM_TRY(km_part_add(part, data_row(data, i),
-						   data->weights == NULL ? 1 : data->weights[i]));
+	{
+		double		weight = data->weights == NULL ? 1 : data->weights[i];
+
+		if (elsewhere->heavier > 0 && elsewhere->passes > 0)
+			weight = elsewhere->heavier;
+		KM_TRY(km_part_add(part, data_row(data, i), weight));
+	}
 	return KM_OK;
 }
 
@@ -301,6 +309,8 @@ run_elsewhere(void *arg, const KmJob *job, const unsigned char **bytes, size_t *
 	if (elsewhere->placing_model != NULL)
 	{
 		pass.form = KM_FORM_PLACED;
+		if (elsewhere->weighs_placed)
+			pass.weight_argument = 0;
 		model = *elsewhere->placing_model;
 		model.k = model.last_id = 0;
 	}

@@ -178,6 +178,32 @@ test_equal_rows(void)
 	check(exact, "the mean of equal rows is the row");
 }
 
+/*
+ * What is behind the last row of a tile is worked on with the rows: it stands
+ * at 0, not where a value of 0 would, which may be beyond what integers hold.
+ */
+static void
+test_rest(void)
+{
+	uint64_t	state = 66;
+	Data		data;
+	Table		table;
+	const KmBlock *block;
+	bool		empty = true;
+
+	data_blobs(&data, &state, 13, 2, 1, 1);
+	for (int i = 0; i < 26; i++)
+		data.values[i] += 1e14;
+	table_create(&table, &data, NULL, KM_ZSCORE);
+	block = &table.rows->table.blocks[0];
+	for (int i = 13; i < 2 * KM_LANES; i++)
+		for (int s = 0; s < 2; s++)
+			empty &= *km_cell(&table.rows->table, block, i, s) == 0;
+	check(empty, "lanes behind the last row stand at 0");
+	table_free(&table);
+	data_free(&data);
+}
+
 /* ---- nearest and second nearest, numbers ---- */
 
 static void
@@ -346,6 +372,7 @@ main(void)
 {
 	test_sums();
 	test_equal_rows();
+	test_rest();
 	test_nearest_all();
 	test_empty();
 	test_hopelessly_empty();

@@ -222,6 +222,74 @@ test_needless_ids(void)
 	fitted_end(&fitted, &data);
 }
 
+/* ---- numbers that nothing can be done with ---- */
+
+static KmStatus
+check_written(const KmModel *model)
+{
+	size_t		size = km_model_size(model);
+	unsigned char *bytes = malloc(size);
+	KmStatus	status;
+
+	km_model_write(model, bytes);
+	status = km_model_check(bytes, size, false);
+	free(bytes);
+	return status;
+}
+
+/* Whoever reads a model may add up what was counted. */
+static void
+test_counts(void)
+{
+	TestHost	host;
+	Data		data;
+	Fitted		fitted;
+	KmModel    *model = &fitted.model;
+	int64_t		others;
+
+	host_init(&host);
+	make_model(&host, false, &data, &fitted);
+	others = model->segments[1].size + model->segments[2].size;
+	model->segments[0].size = INT64_MAX - others;
+	check(check_written(model) == KM_OK, "sizes that can be added up");
+	model->segments[0].size++;
+	check(check_written(model) == KM_BAD_FORMAT, "and one too many");
+	model->segments[0].size = 1;
+	model->features[1].counts[0] = INT64_MAX;
+	check(check_written(model) == KM_BAD_FORMAT, "categories as well");
+	model->features[1].counts[0] = 1;
+	fitted_end(&fitted, &data);
+}
+
+/* Centers so far away that squares are infinite. */
+static void
+test_far_centers(void)
+{
+	TestHost	host;
+	Data		data;
+	Fitted		fitted;
+	KmModel    *model = &fitted.model;
+	KmPlaced   *placed = NULL;
+	KmQuality	overall;
+	KmQuality	segments[3];
+	int64_t		sampled;
+
+	host_init(&host);
+	make_model(&host, false, &data, &fitted);
+	for (int c = 0; c < 3; c++)
+		model->centers[(size_t) c * model->width] = c == 1 ? -1e300 : 1e300;
+	check(check_written(model) == KM_OK &&
+		  km_placed_create(&host.host, model, 0, KM_SIMD_AUTO,
+						   &placed) == KM_OK &&
+		  km_placed_add(placed, data_row(&data, 0), NULL) == KM_OK &&
+		  km_placed_quality(placed, &overall, segments,
+							&sampled) == KM_NOT_FINITE,
+		  "distances beyond double's range are no quality");
+	km_placed_free(placed);
+	fitted_end(&fitted, &data);
+	check(host.outstanding == 0, "all freed");
+}
+
 /* ---- damage ---- */
 
 /* Do with accepted bytes all that can be done. */
@@ -507,6 +575,8 @@ main(void)
 	test_known_bytes();
 	test_ids();
 	test_needless_ids();
+	test_counts();
+	test_far_centers();
 	test_truncated(false);
 	test_truncated(true);
 	test_damaged(false);

@@ -278,11 +278,74 @@ test_damage(void)
 	check(refused > 100, "most changes are noticed");
 }
 
+/* ---- rows that change while they are looked at ---- */
+
+static void
+test_heavier(void)
+{
+	static const double heavier[] = {1e30, 1e300, INFINITY};
+	bool		refused = true;
+
+	for (int i = 0; i < 3; i++)
+	{
+		TestHost	host;
+		KmOptions	options;
+		Data		data;
+		Fitted		there;
+		Elsewhere	elsewhere;
+
+		host_init(&host);
+		/* clip, weights */
+		make_variant(5, 200, &data, &options);
+		elsewhere_init(&elsewhere, &host, &data, &options, 2);
+		elsewhere.heavier = heavier[i];
+		fit_elsewhere(&elsewhere, 3, NULL, &there);
+		refused &= there.status == KM_BAD_FORMAT;
+		fitted_free(&there);
+		data_free(&data);
+		free(elsewhere.result);
+		refused &= host.outstanding == 0;
+	}
+	check(refused, "weights beyond those that were counted are refused");
+}
+
+static void
+test_placed_weights(void)
+{
+	TestHost	host;
+	KmOptions	options;
+	Data		data;
+	Fitted		fitted;
+	Elsewhere	elsewhere;
+	KmPlaced   *there = NULL;
+	KmQuality	all;
+	KmQuality	each[4];
+	int64_t		sampled;
+
+	host_init(&host);
+	make_variant(0, 200, &data, &options);
+	fit_data(&host, &data, NULL, &options, 4, NULL, &fitted);
+	elsewhere_init(&elsewhere, &host, &data, &options, 2);
+	elsewhere.placing_model = &fitted.model;
+	elsewhere.weighs_placed = true;
+	check(km_placed_create_remote(&host.host, &fitted.model, &elsewhere.remote,
+								  data.nrows, KM_SIMD_AUTO, &there) == KM_OK &&
+		  km_placed_quality(there, &all, each, &sampled) == KM_BAD_FORMAT,
+		  "rows that a model places have no weights");
+	km_placed_free(there);
+	fitted_free(&fitted);
+	data_free(&data);
+	free(elsewhere.result);
+	check(host.outstanding == 0, "all freed");
+}
+
 int
 main(void)
 {
 	test_fits();
 	test_evaluation();
 	test_damage();
+	test_heavier();
+	test_placed_weights();
 	return finish();
 }

@@ -73,7 +73,7 @@ note(const char *format, ...)
 	printf("\n");
 }
 
-static int
+MAYBE_UNUSED static int
 finish(void)
 {
 	printf("1..%d\n", tests_run);
