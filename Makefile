@@ -21,7 +21,8 @@ all:
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
 own_goals = demo dashboard test bench setup unit unit-programs faults \
-	fault-library versions dist deb
+	fault-library versions dist deb fuzz fuzz-programs fuzz-server \
+	smith
 
 .PHONY: all $(own_goals) FORCE
 
@@ -58,7 +59,9 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=kseg
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 TAP_TESTS = $(if $(PROVE_TESTS),1)
 
-EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/faults/build test/faults/.flags test/bench/build test/sklearn/__pycache__ test/bench/__pycache__
+EXTRA_CLEAN = $(OBJS:.o=.d) $(flags) test/unit/build test/fuzz/build \
+	test/faults/build test/faults/.flags test/bench/build \
+	test/sklearn/__pycache__ test/bench/__pycache__
 
 ifneq ($(filter-out $(own_goals),$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -127,6 +130,8 @@ test:
 	@test/setup.sh test
 	+@$(make_quietly) all && { $(give_away) $(built); }
 	+@$(make_quietly) unit-programs fault-library
+	+@$(make_quietly) unit-programs
+	+@$(make_quietly) fuzz-programs
 	@rm -rf tmp_check
 	@test/server.sh test/run.sh
 
@@ -248,3 +253,68 @@ test/faults/.flags: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 -include $(wildcard $(fault_dir)/*.d $(fault_dir)/*/*.d)
+# ---- random inputs (docs/testing.md) ----
+
+# libFuzzer is clang's; where it is missing, nothing is built, and tests skip
+# it.  Sums of doubles that no integer can hold are looked at by each program
+# (test/fuzz/fuzz.h).
+CLANG ?= clang
+fuzz_dir = test/fuzz/build
+fuzz_targets = model pass state engines
+fuzz_core = $(patsubst src/core/%.c,$(fuzz_dir)/%.o,$(sort $(wildcard src/core/*.c)))
+fuzz_flags = -std=gnu11 -ffp-contract=off -fno-math-errno -g1 -O1 -fno-omit-frame-pointer \
+	-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
+	-fsanitize-recover=float-cast-overflow -MMD -MP -DKM_POLL_WORK=2000 -Wall -Wextra
+fuzz_driver = $(shell $(CLANG) -print-file-name=libclang_rt.fuzzer_no_main-$(shell uname -m).a 2>/dev/null)
+has_fuzzer = $(shell echo 'int LLVMFuzzerTestOneInput(const char *b, long n) { return 0; }' | \
+	$(CLANG) -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null && echo yes)
+
+fuzz-programs: $(if $(has_fuzzer),$(addprefix $(fuzz_dir)/,$(fuzz_targets) seeds))
+	@test ! -d $(fuzz_dir) || $(give_away) $(fuzz_dir)
+
+$(fuzz_core): $(fuzz_dir)/%.o: src/core/%.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(fuzz_flags) -c $< -o $@
+
+$(fuzz_dir)/core.a: $(fuzz_core)
+	@rm -f $@
+	ar rcs $@ $(fuzz_core)
+
+$(fuzz_dir)/%: test/fuzz/%.c $(fuzz_dir)/core.a Makefile
+	$(CLANG) $(fuzz_flags) $(if $(filter seeds,$*),,-fsanitize=fuzzer) -MF $@.program.d \
+		-Isrc/core $< $(fuzz_dir)/core.a -lm -lpthread -o $@
+
+# kseg with the fuzzer in it, for a server.  A server is compiled with -fwrapv.
+fuzz_server = $(patsubst src/%.c,$(fuzz_dir)/server/%.o,$(wildcard src/*/*.c)) $(fuzz_dir)/server/server.o
+fuzz_server_flags = -std=gnu11 -fPIC -ffp-contract=off -fno-math-errno -g1 -O1 -fwrapv \
+	-fno-strict-aliasing -fno-omit-frame-pointer -fsanitize=undefined,fuzzer-no-link \
+	-fsanitize-trap=undefined -fno-sanitize=signed-integer-overflow,float-cast-overflow \
+	-D_GNU_SOURCE -I$(shell $(PG_CONFIG) --includedir-server) $(PG_CPPFLAGS) \
+	-MMD -MP -Wall -Wno-ignored-attributes
+
+fuzz-server: $(if $(has_fuzzer),$(fuzz_dir)/server.so)
+
+$(fuzz_dir)/server.so: $(fuzz_server)
+	$(CLANG) -shared -o $@ $(fuzz_server) -Wl,-Bsymbolic $(fuzz_driver) -lstdc++ -lm -lpthread
+
+$(fuzz_dir)/server/server.o: test/fuzz/server.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(fuzz_server_flags) -c $< -o $@
+
+$(fuzz_dir)/server/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(fuzz_server_flags) -c $< -o $@
+
+-include $(wildcard $(fuzz_dir)/*.d $(fuzz_dir)/server/*.d $(fuzz_dir)/server/*/*.d)
+
+# ten minutes for each target; FUZZ_SECONDS=60 make fuzz
+fuzz:
+	@test/setup.sh fuzz
+	+@$(make_quietly) all fuzz-programs fuzz-server
+	@test/server.sh test/fuzz/fuzz.sh long $(fuzz_targets) server
+
+# SMITH_QUERIES=1000 SMITH_SEED=7 make smith
+smith:
+	@test/setup.sh smith
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	@test/server.sh test/fuzz/smith.sh $(or $(SMITH_QUERIES),20000) $(SMITH_SEED)

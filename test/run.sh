@@ -3,10 +3,11 @@
 # run.sh [stage]...
 #
 # Runs the stages named, or all, and counts every single test; the last line
-# is "N passed, N failed"; what was skipped is told before.  All but "unit" need
+# is "N passed, N failed"; what was skipped is told before.  All but "unit" and "fuzz" need
 # the surroundings that server.sh makes:
 #
 #	unit		programs from test/unit, the core under sanitizers
+#	fuzz		programs from test/fuzz, for some seconds
 #	regress		test/sql
 #	isolation	test/specs
 #	tap			test/t
@@ -109,6 +110,11 @@ stage_unit()
 	done
 }
 
+stage_fuzz()
+{
+	run test/fuzz/fuzz.sh short
+}
+
 stage_regress()
 {
 	has_files 'test/sql/*.sql' || return
@@ -193,7 +199,7 @@ stage_sklearn()
 	done
 }
 
-[ $# -gt 0 ] || set -- unit regress isolation tap sklearn
+[ $# -gt 0 ] || set -- unit fuzz regress isolation tap sklearn
 for stage in "$@"
 do
 	before=$((passed + failed + skipped))

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# setup.sh build|demo|dashboard|bench|test|deb
+# setup.sh build|demo|dashboard|bench|test|fuzz|smith|deb
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
 # (demo, dashboard), to compare it with others (bench), to test it (test), or to
@@ -75,6 +75,23 @@ has_package_tools()
 {
 	command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null &&
 		[ -f /usr/share/perl5/Debian/Debhelper/Sequence/pgxs_loop.pm ]
+}
+
+# libFuzzer is a part of clang's runtime library
+has_libfuzzer()
+{
+	echo 'int LLVMFuzzerTestOneInput(const char *b, long n) { return 0; }' |
+		clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
+# The packages it is in, for the release's own version of clang.
+fuzzer_packages()
+{
+	local version
+
+	version=$(apt-cache show clang 2>/dev/null |
+		sed -n 's/^Depends:.*\<clang-\([0-9]*\).*/\1/p' | head -n 1)
+	echo "clang${version:+ libclang-rt-$version-dev}"
 }
 
 has_prove()
@@ -194,6 +211,9 @@ then
 	needs_server=yes
 fi
 has_compiler || packages+=(gcc libc6-dev)
+case $goal in
+	smith) command -v sqlsmith >/dev/null || packages+=(sqlsmith) ;;
+esac
 if [ "$goal" = test ]
 then
 	has_compiler && ! has_sanitizers && packages+=(gcc libc6-dev)
@@ -231,6 +251,9 @@ then
 	has_java || wanted+=(ecj)
 	[ -e /usr/share/java/postgresql.jar ] || wanted+=(libpostgresql-jdbc-java)
 fi
+case $goal in
+	test | fuzz) has_libfuzzer || wanted+=(libfuzzer) ;;
+esac
 
 # ---- installing it ----
 
@@ -329,8 +352,10 @@ install_packages()
 	# one by one: where a release lacks one, the others are still of use
 	for name in "${wanted[@]}"
 	do
+		[ "$name" != libfuzzer ] || name=$(fuzzer_packages)
 		echo "  $name"
-		apt install --no-install-recommends --no-upgrade "$name" ||
+		# may be several
+		apt install --no-install-recommends --no-upgrade $name ||
 			echo "apt-get could not install $name; going on without"
 	done
 
