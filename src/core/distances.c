@@ -17,8 +17,8 @@
 
 /* ---- each row's own segment ---- */
 
-size_t
-km_centers_size(const KmCenters *centers, int width)
+static size_t
+centers_size(const KmCenters *centers, int width)
 {
 	return (size_t) centers->k * width * sizeof(double) *
 		(centers->has_targets ? 2 : 1);
@@ -32,7 +32,7 @@ km_owners_open(KmOwners *owners, const KmJob *job, const KmCenters *centers,
 	int			k = centers->k;
 
 	memset(owners, 0, sizeof(*owners));
-	if (k < 1 || k > KM_MAX_K || size != km_centers_size(centers, space->width))
+	if (k < 1 || k > KM_MAX_K || size != centers_size(centers, space->width))
 		return KM_BAD_FORMAT;
 	owners->nearest = km_nearest_kernel(job->simd);
 	KM_TRY(km_packed_create(space, k, &owners->centers));

@@ -262,8 +262,9 @@ km_fit_free(KmFit *fit)
 	km_free(fit->host, fit);
 }
 
-KmStatus
-km_fit_pick_sample(KmFit *fit, const KmSample **sample)
+/* the sample that rows are picked from; the fit's */
+static KmStatus
+pick_sample(KmFit *fit, const KmSample **sample)
 {
 	const KmSample *own = &fit->sample;
 
@@ -284,7 +285,7 @@ km_fit_draw(KmFit *fit, const KmDraw **draw)
 
 	if (!fit->is_drawn)
 	{
-		KM_TRY(km_fit_pick_sample(fit, &sample));
+		KM_TRY(pick_sample(fit, &sample));
 		KM_TRY(km_draw_create(sample, fit->table->nrows, KM_SILHOUETTE_ROWS,
 							  &fit->draw));
 	}
@@ -301,7 +302,7 @@ km_fit_pick(KmFit *fit, int64_t want, KmPicked *picked)
 	picked->rows = NULL;
 	if (want > KM_SILHOUETTE_ROWS)
 		want = KM_SILHOUETTE_ROWS;
-	KM_TRY(km_fit_pick_sample(fit, &sample));
+	KM_TRY(pick_sample(fit, &sample));
 	return km_pick_rows(sample, fit->table->nrows, want, picked);
 }
 

@@ -65,8 +65,6 @@ struct KmEvidence
 /* what runs need besides scaled rows and their bounds */
 extern KmStatus km_fit_prepare(KmFit *fit);
 
-/* the sample that rows are picked from; the fit's */
-extern KmStatus km_fit_pick_sample(KmFit *fit, const KmSample **sample);
 /* KM_SILHOUETTE_ROWS of the rows, drawn once; the draw is the fit's */
 extern KmStatus km_fit_draw(KmFit *fit, const KmDraw **draw);
 

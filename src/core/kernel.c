@@ -36,17 +36,6 @@
 #include "kernel_body.h"
 #endif
 
-void
-km_gaps(const double *d1, const double *d2, int n, double share, double *gap)
-{
-	for (int i = 0; i < n; i++)
-	{
-		double		far = sqrt(d2[i]);
-
-		gap[i] = far - sqrt(d1[i]) - share * far;
-	}
-}
-
 bool
 km_simd_supported(KmSimd simd)
 {
@@ -80,20 +69,6 @@ km_simd_resolve(KmSimd simd)
 	if (simd != KM_SIMD_BASELINE && km_simd_supported(KM_SIMD_AVX2))
 		return KM_SIMD_AVX2;
 	return KM_SIMD_BASELINE;
-}
-
-const char *
-km_simd_name(KmSimd simd)
-{
-	switch (km_simd_resolve(simd))
-	{
-		case KM_SIMD_AVX512:
-			return "avx512";
-		case KM_SIMD_AVX2:
-			return "avx2";
-		default:
-			return "baseline";
-	}
 }
 
 KmNearest

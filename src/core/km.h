@@ -301,7 +301,6 @@ extern KmStatus km_rows_spill(KmRows *rows, const KmStore *store);
 extern KmStatus km_rows_add(KmRows *rows, const double *values, double weight);
 
 extern int64_t km_rows_count(const KmRows *rows);
-extern size_t km_rows_bytes(const KmRows *rows);
 extern void km_rows_free(KmRows *rows);
 
 /* ---- fit ---- */
@@ -804,7 +803,6 @@ extern KmStatus km_placed_add(KmPlaced *placed, const double *values,
 							  const KmScore *score);
 
 extern int64_t km_placed_rows(const KmPlaced *placed);
-extern int64_t km_placed_skipped(const KmPlaced *placed);
 /* segment of a row, in the order of km_placed_add without those skipped */
 extern int	km_placed_segment(const KmPlaced *placed, int64_t row);
 extern void km_placed_free(KmPlaced *placed);
@@ -1020,8 +1018,7 @@ extern KmStatus km_evidence_stability(const KmEvidence *evidence,
 									  double *stability);
 extern void km_evidence_free(KmEvidence *evidence);
 
-/* Name of the vector code that KM_SIMD_AUTO (or simd) stands for here. */
-extern const char *km_simd_name(KmSimd simd);
+/* Does this processor have it? */
 extern bool km_simd_supported(KmSimd simd);
 
 #endif							/* KM_H */

@@ -30,6 +30,10 @@
 #define KM_POLL_WORK	(4 * 1000 * 1000)
 #endif
 
+#ifndef __SIZEOF_INT128__
+#error "kseg needs 128-bit integers, which compilers have for 64-bit machines"
+#endif
+
 /* hosts align to 8 bytes, as palloc does; without this gcc assumes 16 */
 typedef __int128 KmWide __attribute__((aligned(8)));
 typedef unsigned __int128 KmUWide __attribute__((aligned(8)));
@@ -284,8 +288,6 @@ km_block_own(const KmBlock *block)
 
 /* Nothing beside the blocks any more; the memory stays for the next. */
 extern void km_table_lone(KmTable *table);
-/* The memory goes, too. */
-extern void km_table_alone(KmTable *table);
 
 /*
  * The same rows with nothing beside them; to be cleared with
@@ -415,9 +417,6 @@ extern void km_packed_set(const KmSpace *space, KmPacked *packed,
 typedef void (*KmNearest) (const KmSpace *space, const KmPacked *packed,
 						   const double *tiles, int ntiles, int nslots,
 						   int64_t *id, double *d1, double *d2);
-/* gap[i] = sqrt(d2[i]) - sqrt(d1[i]), less share * sqrt(d2[i]) */
-extern void km_gaps(const double *d1, const double *d2, int n, double share,
-					double *gap);
 extern KmNearest km_nearest_kernel(KmSimd simd);
 
 /*
@@ -746,7 +745,6 @@ struct KmPlaced
 	bool		is_spilled;		/* rows may be in a store: no arrays of them */
 	uint16_t   *own;			/* segment of each row; NULL then */
 	int64_t		own_allocated;
-	int64_t		skipped;
 	KmRemote   *remote;			/* rows are elsewhere; NULL: here */
 };
 

@@ -176,10 +176,7 @@ km_placed_add(KmPlaced *placed, const double *values, const KmScore *score)
 
 	KM_TRY(km_placed_place(placed, values, &positions, &lane));
 	if (positions == NULL)
-	{
-		placed->skipped++;
 		return KM_OK;
-	}
 	if (score == NULL)
 	{
 		km_score_position(placed->predictor, lane, 1, &found);
@@ -210,12 +207,6 @@ int64_t
 km_placed_rows(const KmPlaced *placed)
 {
 	return placed->rows->table.nrows;
-}
-
-int64_t
-km_placed_skipped(const KmPlaced *placed)
-{
-	return placed->skipped;
 }
 
 int

@@ -63,7 +63,6 @@ static KmStatus
 create_vectors(KmPredictor *p)
 {
 	size_t		centers = (size_t) p->space.nnum * p->stride;
-	size_t		line = KM_LANES * sizeof(double);
 	double	   *next;
 
 	p->memory = km_alloc(p->host, centers + p->stride +
@@ -71,8 +70,7 @@ create_vectors(KmPredictor *p)
 						 (size_t) p->space.nnum * KM_LANES, sizeof(double));
 	if (p->memory == NULL)
 		return KM_NO_MEMORY;
-	next = (double *) (((uintptr_t) p->memory + line - 1) &
-					   ~(uintptr_t) (line - 1));
+	next = km_first_line(p->memory);
 	p->axes = (KmAxis *) next;
 	p->transposed = next + (size_t) p->space.nnum * KM_LANES;
 	p->distances = p->transposed + centers;

@@ -686,7 +686,7 @@ measure_drops(const Source *source, KmSample *sample, int which,
 	if (previous == NULL)
 		return KM_NO_MEMORY;
 	options.failures = FAILURES;
-	options.seed = km_mix(fit->options.seed ^ km_mix((uint64_t) ~which));
+	options.seed = km_mix(fit->options.seed ^ km_mix(~(uint64_t) which));
 	status = km_pool_create(&fit->space, first + n - 1, &pool);
 	for (int i = 0; i < n && status == KM_OK; i++)
 	{

@@ -215,12 +215,6 @@ km_rows_count(const KmRows *rows)
 	return rows->table.nrows;
 }
 
-size_t
-km_rows_bytes(const KmRows *rows)
-{
-	return rows->table.bytes;
-}
-
 void
 km_rows_free(KmRows *rows)
 {
@@ -283,8 +277,9 @@ km_table_lone(KmTable *table)
 	}
 }
 
-void
-km_table_alone(KmTable *table)
+/* Nothing beside the blocks any more, nor memory for it. */
+static void
+free_beside(KmTable *table)
 {
 	for (int b = 0; b < table->nblocks; b++)
 	{
@@ -376,7 +371,7 @@ km_view_clear(KmTable *view)
 {
 	if (view->blocks == NULL)
 		return;
-	km_table_alone(view);
+	free_beside(view);
 	km_free(view->host, view->blocks);
 	view->blocks = NULL;
 }
@@ -384,7 +379,7 @@ km_view_clear(KmTable *view)
 void
 km_table_clear(KmTable *table)
 {
-	km_table_alone(table);
+	free_beside(table);
 	km_stored_free(table);
 	for (int i = 0; i < table->nblocks; i++)
 		km_free(table->host, table->blocks[i].memory);

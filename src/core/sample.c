@@ -209,7 +209,7 @@ merge_sample(KmJob *job, const unsigned char *bytes, size_t size)
 {
 	KmSampling *s = job->state;
 	size_t		entry = size_entry(&s->sketch);
-	size_t		n = size / entry;
+	size_t		n;
 	KmWide		squares;
 	double	   *tile;
 	KmStatus	status = KM_OK;

@@ -41,6 +41,7 @@ km_draw_rows(KmSearch *search, const double *d, int count, int64_t *rows)
 		if (key >= worst)
 			continue;
 		at = have < count ? have++ : count - 1;
+		/* NOLINTNEXTLINE(clang-analyzer-core.*): count is 1 at least */
 		while (at > 0 && keys[at - 1] > key)
 		{
 			keys[at] = keys[at - 1];

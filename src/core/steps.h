@@ -162,8 +162,6 @@ typedef struct KmCenters
 	int32_t		has_targets;
 } KmCenters;
 
-extern size_t km_centers_size(const KmCenters *centers, int width);
-
 typedef struct KmOwners
 {
 	KmNearest	nearest;

@@ -67,7 +67,7 @@ kseg_baseline_store(const KsegBaseline *baseline, const KsegSegmentation *s,
 	static const Oid types[] = {INT4OID, INT4OID, TEXTOID, INT4OID,
 	FLOAT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID};
 	Datum		values[lengthof(types)] = {0};
-	char		nulls[lengthof(types) + 1];
+	const char *nulls;
 
 	SPI_connect();
 	values[0] = Int32GetDatum(s->id);
@@ -79,7 +79,7 @@ kseg_baseline_store(const KsegBaseline *baseline, const KsegSegmentation *s,
 		bool		is_category = feature->kind == KM_CATEGORY;
 
 		CHECK_FOR_INTERRUPTS();
-		strcpy(nulls, is_category ? "    n  " : "     n ");
+		nulls = is_category ? "    n  " : "     n ";
 		values[2] = CStringGetTextDatum(feature->name);
 		values[3] = Int32GetDatum(f + 1);
 		if (is_category)

@@ -148,8 +148,6 @@ extern void kseg_registry_forget_runs(const char *condition, int nargs,
  */
 extern void kseg_registry_start(FunctionCallInfo fcinfo);
 extern Oid	kseg_registry_schema_id(void);
-/* quoted */
-extern const char *kseg_registry_schema(void);
 
 /*
  * Execute one fixed statement as the owner of our tables, within SPI, with

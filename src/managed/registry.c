@@ -51,8 +51,9 @@ kseg_registry_schema_id(void)
 	return schema;
 }
 
-const char *
-kseg_registry_schema(void)
+/* quoted */
+static const char *
+schema_name(void)
 {
 	return quote_identifier(get_namespace_name(schema));
 }
@@ -121,7 +122,7 @@ registry_owner(void)
 static char *
 with_schema(const char *sql)
 {
-	const char *name = kseg_registry_schema();
+	const char *name = schema_name();
 	StringInfoData text;
 
 	initStringInfo(&text);

@@ -79,7 +79,7 @@ measure_decimal(double x, int *digits, int *places)
 	{
 		if (*c == 'e')
 		{
-			exponent = atoi(c + 1);
+			exponent = (int) strtol(c + 1, NULL, 10);
 			break;
 		}
 		if (*c == '.')

@@ -32,6 +32,7 @@ use_huge_pages(void *memory, size_t size)
 	uintptr_t	from = TYPEALIGN(HUGE_PAGE, (uintptr_t) memory);
 	uintptr_t	to = TYPEALIGN_DOWN(HUGE_PAGE, (uintptr_t) memory + size);
 
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel's pointer */
 	(void) madvise((void *) from, to - from, MADV_HUGEPAGE);
 #endif
 }

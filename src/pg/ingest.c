@@ -411,21 +411,13 @@ kseg_ingest_skip(KsegIngest *ingest)
 	ingest->without_values++;
 }
 
-int64
-kseg_ingest_rows(const KsegIngest *ingest)
+/* rows that were not skipped, before the fit takes them */
+static int64
+count_rows(const KsegIngest *ingest)
 {
 	if (ingest->survey != NULL)
 		return ingest->survey->rows;
-	if (ingest->rows == NULL)
-		return 0;
-	return ingest->fit != NULL ? km_fit_rows(ingest->fit) :
-		km_rows_count(ingest->rows);
-}
-
-int64
-kseg_ingest_skipped(const KsegIngest *ingest)
-{
-	return ingest->skipped;
+	return ingest->rows == NULL ? 0 : km_rows_count(ingest->rows);
 }
 
 int64
@@ -628,12 +620,12 @@ kseg_ingest_begin(KsegIngest *ingest)
 {
 	MemoryContext old;
 
-	if (ingest->fit != NULL || kseg_ingest_rows(ingest) == 0)
+	if (ingest->fit != NULL || count_rows(ingest) == 0)
 		return ingest->fit;
 
 	ereport(DEBUG1,
 			(errmsg_internal("kseg: read " INT64_FORMAT " rows of %d features in %.1f ms",
-							 kseg_ingest_rows(ingest), ingest->nfeatures,
+							 count_rows(ingest), ingest->nfeatures,
 							 kseg_lap(&ingest->started))));
 	old = MemoryContextSwitchTo(ingest->context);
 	kseg_team_begin(ingest->team);

@@ -287,9 +287,7 @@ extern void kseg_check_rows(int64 rows, int nfeatures);
 
 /* as given to kseg_ingest_create() */
 extern KsegOptions *kseg_ingest_options(const KsegIngest *ingest);
-extern int64 kseg_ingest_rows(const KsegIngest *ingest);	/* not skipped */
-extern int64 kseg_ingest_skipped(const KsegIngest *ingest);
-/* of those skipped: how many had no value for a feature */
+/* of rows skipped: how many had no value for a feature */
 extern int64 kseg_ingest_missing(const KsegIngest *ingest, int feature);
 
 /*

