@@ -3,9 +3,10 @@
 # run.sh [stage]...
 #
 # Runs the stages named, or all, and counts every single test; the last line
-# is "N passed, N failed"; what was skipped is told before.  All but "unit" and "fuzz" need
-# the surroundings that server.sh makes:
+# is "N passed, N failed"; what was skipped is told before.  All but
+# "warnings", "unit" and "fuzz" need the surroundings that server.sh makes:
 #
+#	warnings	what clang warns of, as gcc does where the build is strict
 #	unit		programs from test/unit, the core under sanitizers
 #	fuzz		programs from test/fuzz, for some seconds
 #	regress		test/sql
@@ -95,6 +96,11 @@ run()
 installcheck()
 {
 	make --no-print-directory -s installcheck "$@"
+}
+
+stage_warnings()
+{
+	run test/warnings.sh
 }
 
 stage_unit()
@@ -199,7 +205,7 @@ stage_sklearn()
 	done
 }
 
-[ $# -gt 0 ] || set -- unit fuzz regress isolation tap sklearn
+[ $# -gt 0 ] || set -- warnings unit fuzz regress isolation tap sklearn
 for stage in "$@"
 do
 	before=$((passed + failed + skipped))

@@ -130,4 +130,28 @@ measure(Fitted *fitted, KmSolution *const *solutions, int n, bool is_here,
 	return status;
 }
 
+/* limit: of the rows in memory; store NULL: all are */
+MAYBE_UNUSED static KmStatus
+tell_scene(TestHost *host, const Scene *scene, const Data *data,
+		  const KmOptions *options, size_t limit, const KmStore *store,
+		  Told *told)
+{
+	KmSolution *solutions[MAX_K];
+	Fitted		fitted;
+	int			n = scene->flags & MANY ? MAX_K : 1;
+	KmStatus	status;
+
+	told->bytes = NULL;
+	told->size = 0;
+	(void) fit_begin_stored(host, data, NULL, options, limit, store, &fitted);
+	for (int i = 0; i < n && fitted.status == KM_OK; i++)
+		fitted.status = km_fit_run(fitted.fit, n == 1 ? 4 : i + 1, NULL,
+								   &solutions[i]);
+	if (fitted.status == KM_OK)
+		fitted.status = measure(&fitted, solutions, n, true, told);
+	status = fitted.status;
+	fitted_free(&fitted);
+	return status;
+}
+
 #endif							/* SCENES_H */

@@ -8,30 +8,6 @@
 
 /* ---- fits ---- */
 
-/* limit: of the rows in memory; store NULL: all are */
-static KmStatus
-run_scene(TestHost *host, const Scene *scene, const Data *data,
-		  const KmOptions *options, size_t limit, const KmStore *store,
-		  Told *told)
-{
-	KmSolution *solutions[MAX_K];
-	Fitted		fitted;
-	int			n = scene->flags & MANY ? MAX_K : 1;
-	KmStatus	status;
-
-	told->bytes = NULL;
-	told->size = 0;
-	(void) fit_begin_stored(host, data, NULL, options, limit, store, &fitted);
-	for (int i = 0; i < n && fitted.status == KM_OK; i++)
-		fitted.status = km_fit_run(fitted.fit, n == 1 ? 4 : i + 1, NULL,
-								   &solutions[i]);
-	if (fitted.status == KM_OK)
-		fitted.status = measure(&fitted, solutions, n, true, told);
-	status = fitted.status;
-	fitted_free(&fitted);
-	return status;
-}
-
 static void
 test_bits(const Scene *scene)
 {
@@ -44,7 +20,7 @@ test_bits(const Scene *scene)
 
 	host_init(&host);
 	make_scene(scene, &data, &options);
-	same &= run_scene(&host, scene, &data, &options, 0, NULL,
+	same &= tell_scene(&host, scene, &data, &options, 0, NULL,
 					  &memory) == KM_OK;
 	/* from nothing but one block to all but one */
 	for (size_t limit = 1; limit < 200000; limit = limit * 3 / 2 + 500)
@@ -53,7 +29,7 @@ test_bits(const Scene *scene)
 		Told		told;
 
 		store_init(&store);
-		same &= run_scene(&host, scene, &data, &options, limit, &store.store,
+		same &= tell_scene(&host, scene, &data, &options, limit, &store.store,
 						  &told) == KM_OK;
 		same &= told.size == memory.size &&
 			memcmp(told.bytes, memory.bytes, told.size) == 0;
@@ -84,7 +60,7 @@ test_failures(const Scene *scene)
 	host_init(&host);
 	make_scene(scene, &data, &options);
 	store_init(&store);
-	clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+	clean &= tell_scene(&host, scene, &data, &options, 9000, &store.store,
 					   &told) == KM_OK;
 	free(told.bytes);
 	calls = store.reads + store.writes;
@@ -95,7 +71,7 @@ test_failures(const Scene *scene)
 	{
 		store_init(&store);
 		store.fail_at = at;
-		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+		clean &= tell_scene(&host, scene, &data, &options, 9000, &store.store,
 						   &told) == KM_OVER_LIMIT;
 		clean &= host.outstanding == 0;
 		free(told.bytes);
@@ -109,7 +85,7 @@ test_failures(const Scene *scene)
 		host_init(&host);
 		host.refuse_at = at;
 		store_init(&store);
-		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+		clean &= tell_scene(&host, scene, &data, &options, 9000, &store.store,
 						   &told) == KM_NO_MEMORY && host.outstanding == 0;
 		free(told.bytes);
 		store_free(&store);
@@ -121,7 +97,7 @@ test_failures(const Scene *scene)
 		host_init(&host);
 		host.stop_at = at;
 		store_init(&store);
-		clean &= run_scene(&host, scene, &data, &options, 9000, &store.store,
+		clean &= tell_scene(&host, scene, &data, &options, 9000, &store.store,
 						   &told) == KM_CANCELLED && host.outstanding == 0;
 		free(told.bytes);
 		store_free(&store);
