@@ -8,6 +8,9 @@
 #	make bench		timings beside others', on a throw-away server
 #	make versions	every test on every server version, in systems of their own
 #	make dist, make deb	kseg-<version>.zip for PGXN; Debian packages
+#	make lint		clang-tidy and cppcheck
+#	make compilers	the core's tests, made by other compilers
+#	make coverage	which lines the tests run
 #
 # demo, dashboard, test and bench install what they need from Debian's packages and leave
 # every server that is there alone (test/server.sh).  The other goals need
@@ -22,7 +25,7 @@ all:
 # missing when the Makefile is read for them.
 own_goals = demo dashboard test bench setup unit unit-programs faults \
 	fault-library versions dist deb fuzz fuzz-programs fuzz-server \
-	smith
+	smith lint compilers coverage
 
 .PHONY: all $(own_goals) FORCE
 
@@ -74,7 +77,8 @@ endif
 
 # gcc vectorises loops well only from -O3 on, and square roots only when errno
 # need not be set
-src/core/%.o: override CFLAGS += -O3 -fno-math-errno
+core_optimization ?= -O3
+src/core/%.o: override CFLAGS += $(core_optimization) -fno-math-errno
 
 # Objects of another server version or other flags must not be linked in.
 flags = src/.flags
@@ -135,6 +139,17 @@ test:
 	@rm -rf tmp_check
 	@test/server.sh test/run.sh
 
+lint:
+	@test/setup.sh lint
+	@test/lint.sh
+
+compilers:
+	@test/compilers.sh
+
+coverage:
+	@test/setup.sh test
+	@test/coverage.sh
+
 # What is measured goes into docs/performance.md, unless it was only a look
 # (test/bench/README.md).  A quarter of the memory for the server, so that the
 # rows stay there.
@@ -189,7 +204,7 @@ unit_sanitize = address,undefined
 unit_core = $(patsubst src/core/%.c,$(unit_dir)/%.o,$(sort $(wildcard src/core/*.c)))
 unit_programs = $(patsubst test/unit/%.c,$(unit_dir)/%,$(sort $(wildcard test/unit/*.c)))
 unit_flags = -std=gnu11 -ffp-contract=off -fno-math-errno -g -O2 -fno-omit-frame-pointer \
-	-fsanitize=$(unit_sanitize) -fno-sanitize-recover=all -MMD -MP \
+	$(if $(unit_sanitize),-fsanitize=$(unit_sanitize) -fno-sanitize-recover=all) -MMD -MP \
 	-DKM_POLL_WORK=2000 -Wall -Wextra $(COPT)
 
 unit: unit-programs

@@ -1,18 +1,19 @@
 #!/bin/bash
 #
-# setup.sh build|demo|dashboard|bench|test|fuzz|smith|deb
+# setup.sh build|demo|dashboard|bench|lint|test|fuzz|smith|deb
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
-# (demo, dashboard), to compare it with others (bench), to test it (test), or to
-# make packages of it (deb), is there; installs from Debian's packages what is
-# not, without a question.  When nothing is missing it does nothing, at once.
+# (demo, dashboard), to compare it with others (bench), to have it read by
+# clang-tidy and cppcheck (lint), to test it (test), or to make packages of it
+# (deb), is there; installs from Debian's packages what is not, without a
+# question.  When nothing is missing it does nothing, at once.
 #
 # What draws pictures is wanted, not needed, but for the dashboard: Node.js with
 # the libraries that package-lock.json of test/plots and docs/dashboard names,
-# from npm, and for tests Chromium.  So are, for tests, pg_cron and the drivers
-# that BI tools use (node-postgres by test/drivers/package-lock.json), and what
-# benchmarks compare with.  Where it cannot be had, the tour, the tests and the
-# benchmark go on without it, and say so.
+# from npm, and for tests Chromium.  So are, for tests, clang, pg_cron and the
+# drivers that BI tools use (node-postgres by test/drivers/package-lock.json), and
+# what benchmarks compare with.  Where it cannot be had, the tour, the tests and
+# the benchmark go on without it, and say so.
 #
 # Servers that are there stay as they are: only missing packages are named to
 # apt, and the packages' scripts may neither make a cluster nor start, stop or
@@ -227,6 +228,11 @@ if [ "$goal" = deb ] && ! has_package_tools
 then
 	packages+=(build-essential debhelper postgresql-server-dev-all)
 fi
+if [ "$goal" = lint ]
+then
+	command -v clang-tidy >/dev/null || packages+=(clang-tidy)
+	command -v cppcheck >/dev/null || packages+=(cppcheck)
+fi
 wanted=()
 modules=()
 case $goal in
@@ -245,6 +251,7 @@ esac
 [ ${#modules[@]} = 0 ] || has_node || wanted+=(nodejs npm)
 if [ "$goal" = test ]
 then
+	command -v clang >/dev/null || wanted+=(clang)
 	has_browser || wanted+=(chromium)
 	has_python_module psycopg2 || wanted+=(python3-psycopg2)
 	has_python_module sqlalchemy || wanted+=(python3-sqlalchemy)
