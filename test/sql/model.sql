@@ -131,6 +131,16 @@ FROM model WHERE id = 1;
 SELECT receive(set_byte(kseg_model_send(model), 1, 1))
 FROM model WHERE id = 1;
 
+-- what passes of the engine "pushdown" send: a state of no part
+CREATE TEMP TABLE received_kseg_state (value kseg_state);
+CREATE TEMP TABLE received_kseg_pass (value kseg_pass);
+CREATE TEMP TABLE sent AS SELECT decode('MFNtawAAAAAHAAAAAAAAAA==', 'base64') AS bytes;
+SELECT receive(bytes, 'kseg_state') FROM sent;
+SELECT receive(substr(bytes, 1, n), 'kseg_state') AS truncated, count(*)
+FROM sent, generate_series(0, length(bytes) - 1) AS n GROUP BY 1;
+SELECT receive(bytes || '\x00', 'kseg_state') FROM sent;
+SELECT receive(bytes, 'kseg_pass') FROM sent;
+
 -- ---- forged text ----
 
 CREATE FUNCTION outcome(body text, type regtype = 'kseg_model')

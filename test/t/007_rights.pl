@@ -616,6 +616,16 @@ foreach my $capture ([ 'CREATE FUNCTION public.rating(int) RETURNS int LANGUAGE 
 	works('mallory', $drop, '', 'it goes');
 }
 works('victim', "SELECT scored FROM kseg_run('sales')", '100', 'then it runs again');
+
+# the same where a value is compared with an array
+works('victim', q{
+	SELECT rows FROM kseg_alter('sales', 'SELECT id, a + (a <~ ANY (ARRAY[3, 4]))::int AS a FROM v.customers');
+	SELECT unnest(functions) FROM kseg_segmentations WHERE name = 'sales';
+}, "100\npublic.near(pg_catalog.anyelement,pg_catalog.anyelement)", 'an operator before ANY');
+works('mallory', 'CREATE OPERATOR public.<~ (LEFTARG = int, RIGHTARG = int, FUNCTION = m.less)', '', 'one that fits better');
+fails('victim', "SELECT kseg_run('sales')",
+	qr/42725: query of segmentation "sales" would now call \Qm.less(integer,integer)\E/, 'is not called by a run');
+works('mallory', 'DROP OPERATOR public.<~ (int, int)', '', 'it goes');
 is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'nothing of them ran');
 
 # An operator for a domain over the key's type, in the schema of the type's own
