@@ -88,6 +88,10 @@ read_age(const char *name, const JsonbValue *value)
 	if (seconds <= 0 || kseg_interval_infinity(interval) != 0)
 		kseg_error_bad_option(name, "an interval above zero",
 							  kseg_json_describe(value));
+	/* it is printed as an interval without months, in microseconds */
+	if (seconds >= (double) (PG_INT64_MAX / USECS_PER_SEC))
+		kseg_error_bad_option(name, "an interval below 290000 years",
+							  kseg_json_describe(value));
 	return seconds;
 }
 

@@ -9,7 +9,7 @@
  * same bytes.  From given starting points, without quantiles, the reference
  * below finds the same statistics, scaling, centers, sizes, iterations and
  * segments, bit for bit; and the inertia, which it adds up in long doubles, to
- * the last digits.
+ * 14 digits.
  */
 #include "passes.h"
 #include "../unit/threads.h"
@@ -851,7 +851,10 @@ compare_segments(const Reference *r, const KmModel *model)
 		}
 		MUST(model->segments[c].size == r->size[c]);
 		MUST(model->segments[c].weight == (double) r->weight[c]);
-		MUST(near(model->segments[c].inertia, (double) inertia, 1e-14));
+		/* the fixed point of all distances has the largest one's digits */
+		MUST(near(model->segments[c].inertia, (double) inertia, 1e-14) ||
+			 fabs(model->segments[c].inertia - (double) inertia) <=
+			 ldexp(model->total, -100));
 	}
 }
 

@@ -65,6 +65,9 @@ make_variant(int v, int nrows, Data *data, KmOptions *options)
 
 /* ---- other machines ---- */
 
+/* bytes that changes may add to a state */
+#define MAX_GROWTH	1024
+
 typedef struct Elsewhere
 {
 	/* set once */
@@ -137,7 +140,7 @@ run_part(Elsewhere *elsewhere, const KmPass *pass, int p,
 	if (status == KM_OK)
 	{
 		/* room for what a change may add */
-		*state = calloc(*size + 64, 1);
+		*state = calloc(*size + MAX_GROWTH, 1);
 		km_part_write(part, *state);
 	}
 	km_part_free(part);

@@ -4,6 +4,8 @@
  *		scalers and passes as fits make them.
  *
  *	seeds directory
+ *
+ * The directory has one for each program: model, pass, state, engines.
  */
 #include "passes.h"
 
@@ -142,6 +144,50 @@ write_passes(void)
 	}
 }
 
+/* ---- what is read byte by byte ---- */
+
+/* state.c: a data set, k, and what happens to two states */
+static void
+write_lies(void)
+{
+	uint64_t	state = 5;
+
+	for (int i = 0; i < 3 * VARIANTS; i++)
+	{
+		unsigned char bytes[12];
+		char		name[100];
+		int			n = i < VARIANTS ? 2 : 12;
+
+		for (int b = 0; b < n; b++)
+			bytes[b] = (unsigned char) random_below(&state, 256);
+		bytes[0] = (unsigned char) (i % VARIANTS);
+		bytes[1] = 2;
+		/* numbers of states, of which there are some dozens */
+		bytes[2] %= 24;
+		bytes[7] %= 24;
+		snprintf(name, sizeof(name), "lies-%02d", i);
+		write_seed("state", name, bytes, n);
+	}
+}
+
+/* engines.c: anything is a task */
+static void
+write_tasks(void)
+{
+	uint64_t	state = 6;
+
+	for (int i = 0; i < 12; i++)
+	{
+		unsigned char bytes[24];
+		char		name[100];
+
+		for (int b = 0; b < 24; b++)
+			bytes[b] = (unsigned char) random_below(&state, 256);
+		snprintf(name, sizeof(name), "task-%02d", i);
+		write_seed("engines", name, bytes, sizeof(bytes));
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,5 +197,7 @@ main(int argc, char **argv)
 	write_models();
 	write_scalers();
 	write_passes();
+	write_lies();
+	write_tasks();
 	return 0;
 }

@@ -44,10 +44,14 @@ PGOPTIONS='-c statement_timeout=0' psql -X -q -v ON_ERROR_STOP=1 -U smith -d smi
 # operators that sqlsmith uses with types they do not have
 psql -X -q -v ON_ERROR_STOP=1 -d smith <<-END || exit 1
 	SET allow_system_table_mods = on;
-	DELETE FROM pg_operator WHERE EXISTS (SELECT FROM pg_type AS t
-		WHERE t.oid IN (oprleft, oprright) AND
-			(t.typcategory IN ('R', 'G', 'I') OR t.typname ~ '^any.*range\$')) AND
-		oid NOT IN (SELECT amopopr FROM pg_amop);
+	DELETE FROM pg_operator WHERE
+		EXISTS (SELECT FROM pg_type AS t
+			WHERE t.oid IN (oprleft, oprright) AND
+				(t.typcategory IN ('R', 'G', 'I') OR t.typname ~ '^any.*range\$')) AND
+		oid NOT IN (SELECT amopopr FROM pg_amop WHERE amopmethod IN
+			(SELECT oid FROM pg_am WHERE amname IN ('btree', 'hash')) AND
+			amoplefttype <> 'anyrange'::regtype AND
+			amoplefttype::regtype::text <> 'anymultirange');
 END
 
 echo "$queries queries of seed $seed"

@@ -62,7 +62,7 @@ edit_bytes(const Edit *edit, unsigned char *bytes, size_t *size)
 			*size = at > 0 ? at : 1;
 			break;
 		default:
-			/* there is room for it (passes.h) */
+			/* MAX_EDITS of these are within MAX_GROWTH */
 			*size += edit->with % 64;
 			break;
 	}

@@ -101,6 +101,7 @@ SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"inertia": 0.5}')$
 SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": 90}')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": "never"}')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": "-1 day"}')$$);
+SELECT pg_temp.state($$SELECT kseg_alter('c', refit_when => '{"age": "178000000 years"}')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '[1]')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '{"moved": -1}')$$);
 SELECT pg_temp.state($$SELECT kseg_alter('c', hold_when => '{"moved": 30}')$$);
