@@ -237,7 +237,8 @@ measure_exactly(const KmJob *job, Group *group)
 	km_settle_unsure(job, group->block, group->tile, group_mask(group), id);
 	settle_group(job, group, id, group_mask(group));
 	if (group->own != NULL && state->mode >= KM_ASSIGN_KEEP)
-		km_forget_bounds(group->block, group->tile * KM_LANES, group->nrows);
+		km_forget_bounds(job, group->block, group->tile * KM_LANES,
+						 group->nrows);
 	state->counts.measured += group->nrows;
 }
 

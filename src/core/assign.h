@@ -174,7 +174,8 @@ extern void km_move_row(const KmJob *job, const double *lane, int from,
 extern void km_keep_bounds(const KmJob *job, const KmBlock *block, int row,
 						   int nrows, const KmScreened *screened);
 /* Nothing is known of these rows: look at them again. */
-extern void km_forget_bounds(const KmBlock *block, int row, int nrows);
+extern void km_forget_bounds(const KmJob *job, const KmBlock *block, int row,
+							 int nrows);
 /* how many of them might change if centers moved as they did last */
 extern int	km_count_unsettled(const KmJob *job, const KmScreened *screened,
 							   int nrows);

@@ -94,6 +94,16 @@ set_span(const KmScreened *screened, const float *to_second,
 	return unsure != 0 ? -1 : least;
 }
 
+/* Rows that are in the screen, for passes that look at some of them alone. */
+static void
+keep_single(const KmAssignState *state, const KmBeside *beside, int row,
+			int nrows)
+{
+	if (state->input.has_single != 0)
+		km_screen_spread(&state->screen, beside->single +
+						 (size_t) row * state->screen.nnum, nrows);
+}
+
 void
 km_keep_bounds(const KmJob *job, const KmBlock *block, int row, int nrows,
 			   const KmScreened *screened)
@@ -114,25 +124,36 @@ km_keep_bounds(const KmJob *job, const KmBlock *block, int row, int nrows,
 					 nrows - first < KM_SPAN_ROWS ? nrows - first :
 					 KM_SPAN_ROWS, beside.bounds + span);
 	}
-	if (state->input.has_single != 0)
-		km_screen_spread(&state->screen, beside.single +
-						 (size_t) row * state->screen.nnum, nrows);
+	keep_single(state, &beside, row, nrows);
 }
 
 void
-km_forget_bounds(const KmBlock *block, int row, int nrows)
+km_forget_bounds(const KmJob *job, const KmBlock *block, int row, int nrows)
 {
+	KmAssignState *state = job->state;
 	KmBeside	beside = km_block_beside(block);
 
+	/* the whole group: spans are looked at whole */
 	for (int i = row; i < row + KM_GROUP_ROWS; i++)
-		beside.bounds[i / KM_SPAN_ROWS].second[i % KM_SPAN_ROWS] = 0;
-	for (int i = row; i < row + nrows; i++)
 	{
 		KmBounds   *bounds = beside.bounds + i / KM_SPAN_ROWS;
 
+		bounds->second[i % KM_SPAN_ROWS] = 0;
 		bounds->to_second[i % KM_SPAN_ROWS] = -1;
 		bounds->to_others[i % KM_SPAN_ROWS] = -1;
+	}
+	for (int i = row; i < row + nrows; i += KM_SPAN_ROWS)
 		beside.span[i / KM_SPAN_ROWS] = -1;
+	/* centers may be beyond the screen now, and not in the next pass */
+	if (state->mode == KM_ASSIGN_KEEP)
+	{
+		int			tile = row / KM_LANES;
+
+		state->screening->load(&state->screen,
+							   km_tile(job->table, block, tile),
+							   (nrows + KM_LANES - 1) / KM_LANES,
+							   job->table->nslots);
+		keep_single(state, &beside, row, nrows);
 	}
 }
 
