@@ -5,6 +5,8 @@
 #	make dashboard	a page about a segmentation, from a throw-away server
 #	make test		every test, on a throw-away server; "make unit" for the
 #					core alone
+#	make assert, make asan, make valgrind	the tests on a server built for them:
+#					with assertions, with sanitizers, under valgrind
 #	make bench		timings beside others', on a throw-away server
 #	make versions	every test on every server version, in systems of their own
 #	make dist, make deb	kseg-<version>.zip for PGXN; Debian packages
@@ -12,8 +14,8 @@
 #	make compilers	the core's tests, made by other compilers
 #	make coverage	which lines the tests run
 #
-# demo, dashboard, test and bench install what they need from Debian's packages and leave
-# every server that is there alone (test/server.sh).  The other goals need
+# All but the first line's install what they need from Debian's packages and leave
+# every server that is there alone (test/server.sh).  Those of the first line need
 # pg_config of the server to build for.
 
 PG_CONFIG ?= pg_config
@@ -23,9 +25,10 @@ all:
 
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
+checked_goals = assert asan valgrind
 own_goals = demo dashboard test bench setup unit unit-programs faults \
 	fault-library versions dist deb fuzz fuzz-programs fuzz-server \
-	smith lint compilers coverage
+	smith lint compilers coverage $(checked_goals)
 
 .PHONY: all $(own_goals) FORCE
 
@@ -149,6 +152,12 @@ compilers:
 coverage:
 	@test/setup.sh test
 	@test/coverage.sh
+
+# Servers that watch over themselves take some minutes to build, once, and the
+# tests take long on them.
+$(checked_goals):
+	@test/setup.sh checked
+	@test/checked/run.sh $@
 
 # What is measured goes into docs/performance.md, unless it was only a look
 # (test/bench/README.md).  A quarter of the memory for the server, so that the

@@ -21,6 +21,10 @@
 #
 # KSEG_CITUS, when set, names a directory that Citus was installed into by
 # "make install-extension DESTDIR=..."; the private installation gets it too.
+#
+# KSEG_POSTGRES, when set, names a program that takes the place of postgres,
+# which is postgres.bin beside it then: test/checked/postgres runs it under
+# valgrind.
 
 set -u
 
@@ -143,6 +147,13 @@ for name in postgres initdb pg_ctl pg_config psql createdb dropdb createuser \
 do
 	[ ! -x "$bindir/$name" ] || cp -L "$bindir/$name" "$root$bindir/" || exit 1
 done
+if [ -n "${KSEG_POSTGRES:-}" ]
+then
+	mv "$root$bindir/postgres" "$root$bindir/postgres.bin" &&
+		cp "$KSEG_POSTGRES" "$root$bindir/postgres" || exit 1
+	# it takes longer to start and to stop than pg_ctl would wait
+	export PGCTLTIMEOUT=600
+fi
 link_all "$pkglibdir" "$root$pkglibdir"
 link_all "$sharedir" "$root$sharedir"
 rm "$root$sharedir/extension"

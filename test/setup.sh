@@ -1,12 +1,13 @@
 #!/bin/bash
 #
-# setup.sh build|demo|dashboard|bench|lint|test|fuzz|smith|deb
+# setup.sh build|demo|dashboard|bench|lint|test|fuzz|smith|deb|checked
 #
 # Sees to it that what is needed to build kseg (build), to demonstrate it too
 # (demo, dashboard), to compare it with others (bench), to have it read by
-# clang-tidy and cppcheck (lint), to test it (test), or to make packages of it
-# (deb), is there; installs from Debian's packages what is not, without a
-# question.  When nothing is missing it does nothing, at once.
+# clang-tidy and cppcheck (lint), to test it (test), to test it on servers that
+# are built for that (checked), or to make packages of it (deb), is there;
+# installs from Debian's packages what is not, without a question.  When nothing
+# is missing it does nothing, at once.
 #
 # What draws pictures is wanted, not needed, but for the dashboard: Node.js with
 # the libraries that package-lock.json of test/plots and docs/dashboard names,
@@ -93,6 +94,21 @@ fuzzer_packages()
 	version=$(apt-cache show clang 2>/dev/null |
 		sed -n 's/^Depends:.*\<clang-\([0-9]*\).*/\1/p' | head -n 1)
 	echo "clang${version:+ libclang-rt-$version-dev}"
+}
+
+# what PostgreSQL is built from, with the features that the tests use
+has_server_tools()
+{
+	local file
+
+	for file in /usr/include/zlib.h /usr/include/unicode/ucol.h \
+		/usr/include/valgrind/memcheck.h
+	do
+		[ -e "$file" ] || return
+	done
+	command -v valgrind >/dev/null && command -v bison >/dev/null &&
+		command -v flex >/dev/null && command -v bzip2 >/dev/null &&
+		command -v pkg-config >/dev/null
 }
 
 has_prove()
@@ -205,7 +221,11 @@ choose_major()
 
 packages=()
 needs_server=
-if ! has_server
+if [ "$goal" = checked ]
+then
+	has_server_tools || packages+=(make bison flex bzip2 pkg-config zlib1g-dev
+		libicu-dev valgrind)
+elif ! has_server
 then
 	[ "$pg_config" = pg_config ] ||
 		fail "$pg_config does not belong to a PostgreSQL 15 to 18 with server and headers."
@@ -215,10 +235,13 @@ has_compiler || packages+=(gcc libc6-dev)
 case $goal in
 	smith) command -v sqlsmith >/dev/null || packages+=(sqlsmith) ;;
 esac
-if [ "$goal" = test ]
+if [ "$goal" = test ] || [ "$goal" = checked ]
 then
 	has_compiler && ! has_sanitizers && packages+=(gcc libc6-dev)
 	has_prove || packages+=(perl libipc-run-perl)
+fi
+if [ "$goal" = test ]
+then
 	if compgen -G 'test/sklearn/*.py' >/dev/null && ! has_python_module sklearn
 	then
 		packages+=(python3 python3-sklearn)
@@ -366,7 +389,8 @@ install_packages()
 			echo "apt-get could not install $name; going on without"
 	done
 
-	has_server || fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
+	[ "$goal" = checked ] || has_server ||
+		fail "$pg_config still finds no PostgreSQL 15 to 18 with server and headers."
 	has_compiler || fail "gcc is still missing"
 }
 

@@ -1,0 +1,211 @@
+#!/bin/bash
+#
+# run.sh assert|asan|valgrind [stage]...
+#
+# Runs the tests on a server that watches over itself (build.sh), with a kseg
+# compiled for it in a copy of the source tree:
+#
+#	assert		assertions and checks of memory; then the SQL tests again with
+#				every query forced through a parallel worker, and small ones
+#				with all caches emptied at every chance
+#	asan		address and undefined-behaviour sanitizer
+#	valgrind	under valgrind; and the core alone under clang's memory
+#				sanitizer, when there is clang: memory that was read before it
+#				was written, in a fraction of the time
+#
+# Any report fails, even if every test passes.  Reports are kept in
+# tmp_check/reports/.
+
+set -u
+
+kind=${1:-}
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+case $kind in
+	assert) server=valgrind ;;
+	asan | valgrind) server=$kind ;;
+	*) sed -n '3,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+pg_config=$("$here/build.sh" "$server" ${KSEG_MAJOR:-}) || exit 1
+export PG_CONFIG=$pg_config
+
+work=$(mktemp -d) || exit 1
+chmod 755 "$work"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+unset MAKEFLAGS MFLAGS MAKELEVEL
+export KSEG_REPORTS=$work/reports
+mkdir -m 1777 "$KSEG_REPORTS"
+
+# the setting's name from version 16 on
+parallel_setting=debug_parallel_query
+! "$PG_CONFIG" --version | grep -q 'PostgreSQL 15' ||
+	parallel_setting=force_parallel_mode
+
+# How late a cancel is answered is no use here, where everything is slower.
+timed=t/002_cancel.pl
+
+# With all caches emptied whenever they may be, the server does a thousandth of
+# its work; these take some minutes then.
+small=$(echo sql/{current,names,naming,options,plots,profile,progress,query,segments,window}.sql)
+
+# ---- kseg for that server ----
+
+tree=$work/kseg
+mkdir "$tree"
+tar -C "$source" --exclude=./.git --exclude=./tmp_check --exclude=node_modules \
+	--exclude='*.o' --exclude='*.so' --exclude=./test/unit/build -cf - . |
+	tar -C "$tree" -xf - || exit 1
+for modules in "$source"/*/*/node_modules
+do
+	[ ! -d "$modules" ] || ln -s "$modules" "$tree/${modules#"$source"/}"
+done
+make -s -C "$tree" -j"$(nproc)" all || exit 1
+
+# ---- what watches ----
+
+# Statements take longer: no test may give up for that.
+export PG_TEST_TIMEOUT_DEFAULT=1800 PGISOLATIONTIMEOUT=1800
+case $kind in
+	asan)
+		# A server leaves its memory to the system at exit.
+		export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$KSEG_REPORTS/asan
+		export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$KSEG_REPORTS/ubsan
+		;;
+	valgrind)
+		export KSEG_POSTGRES=$here/postgres
+		export KSEG_SUPPRESSIONS=$work/valgrind.supp
+		cp "$("$PG_CONFIG" --bindir)/../valgrind.supp" "$KSEG_SUPPRESSIONS"
+		;;
+esac
+
+# ---- the tests ----
+
+# try name [-c setting=value]... stage...: with the tests that are in the tree
+# of that name
+try()
+{
+	local name=$1 settings=()
+
+	shift
+	while [ "${1:-}" = -c ]
+	do
+		settings+=(-c "$2")
+		shift 2
+	done
+	echo "# $kind, $name: $*${settings[*]:+ with ${settings[*]}}"
+	"$work/$name/test/server.sh" "${settings[@]}" test/run.sh "$@" 2>&1 |
+		tee "$work/$name.out"
+	[ "${PIPESTATUS[0]}" = 0 ] || keep_output "$name"
+}
+
+# The core's own programs, which need no server.
+try_core()
+{
+	copy core
+	echo "# $kind, core: unit with the memory sanitizer"
+	make -s -C "$work/core" -j"$(nproc)" unit-programs CC=clang \
+		unit_sanitize=memory 2>&1 | grep -v ' warning' &&
+	(cd "$work/core" && KSEG_LOG='' test/run.sh unit) 2>&1 |
+		tee "$work/core.out"
+	[ "${PIPESTATUS[0]}" = 0 ] || keep_output core
+}
+
+# What a failed test left, for the developer to look at.
+keep_output()
+{
+	mkdir -p "$source/tmp_check"
+	[ ! -d "$work/$1/tmp_check" ] ||
+		cp -r "$work/$1/tmp_check" "$source/tmp_check/$kind-$1"
+	touch "$work/failed"
+}
+
+# copy name: a tree for tests of its own
+copy()
+{
+	cp -a "$tree" "$work/$1"
+}
+
+# only name file...: of that tree's tests those.  The files are relative to
+# test/.
+only()
+{
+	local name=$1 file
+
+	shift
+	for file in "$work/$name"/test/{sql/*.sql,specs/*.spec,t/*.pl}
+	do
+		case " $* " in
+			*" ${file#"$work/$name/test/"} "*) ;;
+			*) rm "$file" ;;
+		esac
+	done
+}
+
+# share name part parts: of that tree's SQL tests every so many-th.  Groups of
+# tests go side by side, each on a server of its own.
+share()
+{
+	local n=0 file
+
+	for file in "$work/$1"/test/sql/*.sql
+	do
+		[ $((n++ % $3)) = "$2" ] || rm "$file"
+	done
+}
+
+for test in $timed
+do
+	rm -f "$tree/test/$test"
+done
+
+case $kind in
+	assert)
+		copy all
+		try all ${*:-regress isolation tap}
+		if [ $# = 0 ]
+		then
+			copy parallel
+			try parallel -c "$parallel_setting=regress" regress
+			copy caches
+			only caches $small
+			try caches -c debug_discard_caches=1 regress
+		fi
+		;;
+	asan)
+		copy all
+		try all ${*:-regress isolation tap}
+		;;
+	valgrind)
+		copy first
+		share first 0 2
+		copy second
+		share second 1 2
+		rm "$work"/first/test/{specs/*.spec,t/*.pl}
+		try first regress >"$work/first.log" &
+		try second ${*:-regress isolation}
+		wait
+		cat "$work/first.log"
+		[ $# != 0 ] || ! command -v clang >/dev/null || try_core
+		;;
+esac
+
+# ---- what was found ----
+
+echo
+sed -n 's/^\([0-9]* passed, [0-9]* failed\)$/\1/p' "$work"/*.out | awk '
+	{ passed += $1; failed += $3 }
+	END { print passed + 0 " passed, " failed + 0 " failed" }'
+reports=$(find "$KSEG_REPORTS" -type f -size +0 | wc -l)
+echo "$reports processes with reports"
+if [ "$reports" != 0 ]
+then
+	rm -rf "$source/tmp_check/reports"
+	mkdir -p "$source/tmp_check"
+	cp -r "$KSEG_REPORTS" "$source/tmp_check/reports"
+	find "$KSEG_REPORTS" -type f -size +0 | sort | head -n 5 |
+		xargs head -n 60
+fi
+[ ! -e "$work/failed" ] && [ "$reports" = 0 ]
