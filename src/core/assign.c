@@ -48,6 +48,7 @@ add_recent(const KmJob *job)
 		state->rows.weight[c] += recent[space->nnum];
 		state->rows.size[c] += recent[space->nnum];
 		recent[space->nnum] = 0;
+		km_poll_within(job->poll, 2.0 * space->nnum);
 	}
 	state->nrecent = 0;
 }
@@ -299,6 +300,9 @@ km_settle_unsure(const KmJob *job, const KmBlock *block, int tile,
 			if (lanes >> l & 1)
 				id[t * KM_LANES + l] = (int32_t) exact[l];
 		}
+		/* thousands of centers of hundreds of features take a while */
+		km_poll_within(job->poll, (double) KM_LANES * state->input.k *
+					   (job->table->nfeatures + 2));
 	}
 }
 

@@ -190,7 +190,7 @@ sum_means(KmFit *fit, KmModel *model)
 
 /* centers in the order of features, which the model has, from slots */
 static void
-order_centers(const KmFit *fit, double *centers)
+order_centers(KmFit *fit, double *centers)
 {
 	const KmSpace *space = &fit->space;
 
@@ -211,6 +211,7 @@ order_centers(const KmFit *fit, double *centers)
 			for (int j = 0; j < n; j++)
 				*to++ = from[first + j] + 0.0;
 		}
+		km_poll_within(&fit->poll, 4.0 * space->width);
 	}
 }
 

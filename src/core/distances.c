@@ -200,7 +200,8 @@ sum_tile(void *state, const KmJob *job, const double *tile, int nrows,
 	for (int l = 0; l < nrows; l++)
 	{
 		const FixedScale *scale = &d->scales[own[l] * d->step];
-		double		scaled = square[l] * scale->square;
+		/* a bound that is none, from elsewhere, must not overflow */
+		double		scaled = fmin(square[l] * scale->square, 0x1p62);
 		int64_t		whole = (int64_t) scaled;
 		int64_t		fraction = (int64_t)
 			((scaled - (double) whole) * 0x1p62);
@@ -209,7 +210,7 @@ sum_tile(void *state, const KmJob *job, const double *tile, int nrows,
 		add_fixed(&to->plain, whole, fraction, 1);
 		add_fixed(&to->square, whole, fraction,
 				  km_row_weight(job->table, tile + l));
-		to->way += (int64_t) (sqrt(square[l]) * scale->root);
+		to->way += (int64_t) fmin(sqrt(square[l]) * scale->root, 0x1p62);
 	}
 }
 
@@ -563,8 +564,8 @@ km_total_inertia(const KmFit *fit, const SegmentSums *sums, int k)
 
 	for (int c = 0; c < k; c++)
 	{
-		total.high += sums[c].square.high;
-		total.low += sums[c].square.low;
+		total.high = km_wide_add(total.high, sums[c].square.high);
+		total.low = km_wide_add(total.low, sums[c].square.low);
 	}
 	return km_fixed_value(&total) / km_fixed_scale(fit->bound) *
 		fit->weight_unit;

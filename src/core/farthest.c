@@ -110,13 +110,13 @@ write_farthest(const KmJob *job, unsigned char *bytes)
 		   sizeof(double) * job->table->nfeatures);
 }
 
-/* What a row of this layout can hold: finite numbers, categories there are. */
+/* What a row of the fit can hold: positions, categories there are. */
 static bool
 is_row(const KmSpace *space, const double *row)
 {
 	for (int s = 0; s < space->nnum; s++)
 	{
-		if (!isfinite(row[s]))
+		if (!km_position_is_sane(space, s, row[s]))
 			return false;
 	}
 	for (int f = 0; f < space->ncat; f++)
@@ -139,7 +139,7 @@ merge_farthest(KmJob *job, const unsigned char *bytes, size_t size)
 	if (size != size_farthest(job))
 		return KM_BAD_FORMAT;
 	memcpy(&distance, bytes, sizeof(double));
-	if (!(distance >= 0))
+	if (!(distance >= 0 && isfinite(distance)))
 		return KM_BAD_FORMAT;
 	if (distance == 0)
 		return KM_OK;

@@ -469,6 +469,7 @@ polish_init(KmFit *fit, const double *init, int n, int k,
 				to[space->offset[slot - space->nnum] + v] =
 					feature->factor * *from++;
 		}
+		km_poll_within(&fit->poll, 10.0 * space->width);
 		for (int s = 0; s < space->nnum && space->cosine && square > 0; s++)
 			to[s] /= sqrt(square);
 	}
@@ -548,7 +549,7 @@ find_total(KmFit *fit, const KmSolution *solution)
 		double		all;
 
 		for (int c = 0; c < lloyd->k; c++)
-			sum += lloyd->rows.sums[(size_t) c * width + j];
+			sum = km_wide_add(sum, lloyd->rows.sums[(size_t) c * width + j]);
 		if (j < fit->space.nnum)
 			unit = fit->space.unit[j];
 		for (int f = 0; f < fit->space.ncat; f++)
@@ -557,6 +558,8 @@ find_total(KmFit *fit, const KmSolution *solution)
 				unit = fit->space.factor[f];
 		}
 		all = (double) sum * unit;
+		/* from one segment to the next is far */
+		km_poll_within(&fit->poll, 8.0 * lloyd->k);
 		between += all * all;
 	}
 	fit->total = (fit->squares - between / weight) * fit->weight_unit;

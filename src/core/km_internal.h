@@ -38,6 +38,13 @@
 typedef __int128 KmWide __attribute__((aligned(8)));
 typedef unsigned __int128 KmUWide __attribute__((aligned(8)));
 
+/* sums that came from elsewhere may be anything: they wrap around */
+static inline KmWide
+km_wide_add(KmWide a, KmWide b)
+{
+	return (KmWide) ((KmUWide) a + (KmUWide) b);
+}
+
 /* ---- memory and polling (host.c) ---- */
 
 #define KM_CACHE_LINE	64
@@ -71,7 +78,8 @@ km_report(const KmHost *host, KmPhase phase, int64_t done, int64_t total)
 typedef struct KmPoll
 {
 	const KmHost *host;
-	double		work;			/* since the last poll */
+	double		work;			/* since the last poll; INFINITY: it said stop
+								 * to km_poll_within() */
 } KmPoll;
 
 static inline bool
@@ -80,8 +88,18 @@ km_poll(KmPoll *poll, double work)
 	poll->work += work;
 	if (poll->work < KM_POLL_WORK)
 		return true;
+	if (isinf(poll->work))
+		return false;
 	poll->work = 0;
 	return poll->host->poll == NULL || poll->host->poll(poll->host->arg);
+}
+
+/* Within what cannot be left half done: the next km_poll() says stop. */
+static inline void
+km_poll_within(KmPoll *poll, double work)
+{
+	if (!km_poll(poll, work))
+		poll->work = INFINITY;
 }
 
 #define KM_TRY(call) \
@@ -333,6 +351,17 @@ typedef struct KmSpace
 	double	   *factor;			/* cat slot - nnum: factor */
 	int		   *ncategories;	/* cat slot - nnum */
 } KmSpace;
+
+/*
+ * Can a row of the fit be there?  Positions on a grid are below 2^50 units;
+ * sums, and what a whole number of units is converted to, count on that.
+ */
+static inline bool
+km_position_is_sane(const KmSpace *space, int slot, double x)
+{
+	return fabs(x) < (space->unit[slot] > 0 ? space->unit[slot] * 0x1p51 :
+					  INFINITY);
+}
 
 extern KmStatus km_space_create(const KmHost *host, KmFeature *features,
 								int nfeatures, bool cosine, KmSpace *space);

@@ -99,6 +99,7 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 		km_sums_clear(&lloyd->rows, k, lloyd->space->width);
 	if (centers != lloyd->centers)
 		memcpy(lloyd->centers, centers, sizeof(double) * cells);
+	km_poll_within(lloyd->poll, 8.0 * (double) cells);
 	clear_drift(lloyd);
 	lloyd->keeps_bounds = false;
 	lloyd->may_keep = false;
@@ -168,6 +169,7 @@ km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 	if (mode == KM_ASSIGN_KEEP)
 		clear_drift(lloyd);
 	KM_TRY(km_assigning_run(lloyd, mode, &found, &counts));
+	km_poll_within(lloyd->poll, 8.0 * lloyd->k * lloyd->space->width);
 	note_counts(lloyd, mode, &counts);
 	*moved = counts.moved;
 	if (is_remote)
@@ -220,6 +222,7 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 			   sizeof(double) * width);
 		rows.weight[order[c]] = lloyd->rows.weight[c];
 		rows.size[order[c]] = lloyd->rows.size[c];
+		km_poll_within(lloyd->poll, 8.0 * (double) width);
 		for (int i = 0; i < WAYS; i++)
 			way[(size_t) i * lloyd->max_k + order[c]] =
 				lloyd->way[(size_t) i * lloyd->max_k + c];
@@ -230,6 +233,7 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 	lloyd->way = way;
 	set_ways(lloyd);
 	memcpy(lloyd->centers, lloyd->previous, sizeof(double) * k * width);
+	km_poll_within(lloyd->poll, 4.0 * k * (double) width);
 	return KM_OK;
 }
 
@@ -326,6 +330,8 @@ compute_means(KmLloyd *lloyd)
 		if (lloyd->rows.size[c] > 0)
 			km_mean_center(space, space->unit, lloyd->rows.sums + at,
 						   (int64_t) lloyd->rows.weight[c], lloyd->centers + at);
+		/* divisions of 128 bits */
+		km_poll_within(lloyd->poll, 20.0 * space->width);
 	}
 }
 
@@ -344,6 +350,7 @@ measure_ways(KmLloyd *lloyd)
 		for (int j = 0; j < width; j++)
 			square += (a[j] - b[j]) * (a[j] - b[j]);
 		lloyd->last_way[c] = sqrt(square) * (1 + 1e-9);
+		km_poll_within(lloyd->poll, 2.0 * width);
 	}
 }
 

@@ -410,19 +410,9 @@ km_part_free(KmPart *part)
 /* ---- rows ---- */
 
 /*
- * Is this within what the fit has seen?  Steps count on it; but rows may have
+ * Is all within what the fit has seen?  Steps count on it; but rows may have
  * changed since, and so may what places them on its way here.
  */
-static bool
-is_in_range(const double *tile, int nrows, int slot, double limit)
-{
-	bool		good = true;
-
-	for (int l = 0; l < nrows; l++)
-		good &= fabs(tile[slot * KM_LANES + l]) < limit;
-	return good;
-}
-
 static bool
 block_is_sane(const KmPart *part)
 {
@@ -434,14 +424,18 @@ block_is_sane(const KmPart *part)
 		const double *tile = km_tile(table, part->block, t);
 		int			nrows = km_tile_rows(part->block, t);
 
-		/* positions are below 2^50 units of the grid, weights at most 2^40 */
+		bool		good = true;
+
 		for (int s = 0; s < table->nnum; s++)
 		{
-			if (!is_in_range(tile, nrows, s, part->space.unit[s] * 0x1p51))
-				return false;
+			for (int l = 0; l < nrows; l++)
+				good &= km_position_is_sane(&part->space, s,
+											tile[s * KM_LANES + l]);
 		}
-		if (table->weight_slot >= 0 &&
-			!is_in_range(tile, nrows, table->weight_slot, 0x1p41))
+		/* weights are at most 2^40 */
+		for (int l = 0; l < nrows && table->weight_slot >= 0; l++)
+			good &= fabs(tile[table->weight_slot * KM_LANES + l]) < 0x1p41;
+		if (!good)
 			return false;
 	}
 	return true;

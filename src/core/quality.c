@@ -110,7 +110,7 @@ compute_centroids(const KmSpace *space, KmPoll *poll, Means *means)
 		if (means->size[c] > 0)
 			km_mean_center(space, means->units, means->sums + c * width,
 						   means->size[c], means->centroids + c * width);
-		rows += means->size[c];
+		rows = (int64_t) ((uint64_t) rows + (uint64_t) means->size[c]);
 		/* divisions of 128 bits; then from memory */
 		if (!km_poll(poll, 20.0 * (double) width))
 			return KM_CANCELLED;
@@ -118,7 +118,8 @@ compute_centroids(const KmSpace *space, KmPoll *poll, Means *means)
 	for (int c = 1; c < means->k; c++)
 	{
 		for (size_t j = 0; j < width; j++)
-			means->sums[j] += means->sums[c * width + j];
+			means->sums[j] = km_wide_add(means->sums[j],
+										 means->sums[c * width + j]);
 		if (!km_poll(poll, 4.0 * (double) width))
 			return KM_CANCELLED;
 	}
@@ -171,7 +172,7 @@ calinski_harabasz(const Scatter *scatter)
 
 	for (int c = 0; c < means->k; c++)
 	{
-		rows += means->size[c];
+		rows = (int64_t) ((uint64_t) rows + (uint64_t) means->size[c]);
 		within += km_fixed_value(&scatter->sums[c].plain) /
 			scatter->scales[c * scatter->step].square;
 		if (means->size[c] > 0)

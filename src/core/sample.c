@@ -21,6 +21,9 @@
 /* weights of a true sample are multiples of 2^-WEIGHT_BITS */
 #define WEIGHT_BITS		10
 
+/* One entry after the other, of millions: 5 ns or so, in multiply-adds. */
+#define ENTRY_WORK		10.0
+
 /* ---- the step ---- */
 
 static KmStatus
@@ -37,7 +40,8 @@ open_sample(KmJob *job)
 		return KM_NO_MEMORY;
 	s->half = input->spread > 0 ? 0.5 / input->spread : 0;
 	s->squares_scale = input->squares_scale;
-	return km_sketch_create(&s->sketch, job->space, input->want);
+	return km_sketch_create(&s->sketch, job->space, job->poll,
+							input->want);
 }
 
 static void
@@ -160,7 +164,7 @@ content_is_sane(const KmSpace *space, const double *tile, int lane)
 	{
 		double		x = tile[slot * KM_LANES + lane];
 
-		if (slot < space->nnum ? !isfinite(x) :
+		if (slot < space->nnum ? !km_position_is_sane(space, slot, x) :
 			!(x >= 0 && x < space->ncategories[slot - space->nnum] &&
 			  x == (int) x))
 			return false;
@@ -248,9 +252,9 @@ const KmStep km_step_sample = {
 
 /* Keep exactly the want smallest, in canonical order. */
 static KmStatus
-finish_sketch(KmSketch *sketch)
+finish_sketch(KmSketch *sketch, KmPoll *poll)
 {
-	KM_TRY(km_sketch_sort(sketch));
+	KM_TRY(km_sketch_sort(sketch, poll));
 	if (sketch->n > sketch->want)
 	{
 		/* the first one left out: the estimator's threshold */
@@ -258,7 +262,7 @@ finish_sketch(KmSketch *sketch)
 		sketch->complete = false;
 		sketch->n = sketch->want;
 	}
-	return km_sketch_pack(sketch);
+	return km_sketch_pack(sketch, poll);
 }
 
 /* what a count of an entry stands for, as an integer */
@@ -290,7 +294,8 @@ choose_scale(const KmSketch *sketch, double largest)
 
 /* The sketch's entries, in their canonical order, as a table. */
 static KmStatus
-make_table(const KmSketch *sketch, const KmTable *table, KmSample *sample)
+make_table(const KmSketch *sketch, KmPoll *poll, const KmTable *table,
+		   KmSample *sample)
 {
 	const KmHost *host = table->host;
 	double		largest = 0;
@@ -298,7 +303,7 @@ make_table(const KmSketch *sketch, const KmTable *table, KmSample *sample)
 	double		scale;
 	double		copies_scale;
 
-	KM_TRY(km_sketch_table(sketch, table, &sample->table));
+	KM_TRY(km_sketch_table(sketch, poll, table, &sample->table));
 	sample->hash = km_alloc(host, (size_t) sketch->n, sizeof(uint64_t));
 	sample->norm = km_alloc(host, (size_t) sketch->n, sizeof(double));
 	sample->copies = km_alloc(host, (size_t) sketch->n, sizeof(int64_t));
@@ -311,6 +316,8 @@ make_table(const KmSketch *sketch, const KmTable *table, KmSample *sample)
 	{
 		largest = fmax(largest, (double) sketch->entries[i].weight);
 		most = fmax(most, (double) sketch->entries[i].copies);
+		if (!km_poll(poll, ENTRY_WORK))
+			return KM_CANCELLED;
 	}
 	scale = choose_scale(sketch, largest);
 	copies_scale = choose_scale(sketch, most);
@@ -328,6 +335,8 @@ make_table(const KmSketch *sketch, const KmTable *table, KmSample *sample)
 			estimate_count(sketch, entry, entry->copies, copies_scale);
 		sample->weight += weight;
 		sample->squares += weight * entry->norm;
+		if (!km_poll(poll, ENTRY_WORK))
+			return KM_CANCELLED;
 	}
 	return KM_OK;
 }
@@ -339,9 +348,9 @@ km_sample_finish(KmJob *job, KmSample *sample)
 	KmStatus	status;
 
 	memset(sample, 0, sizeof(*sample));
-	status = finish_sketch(&s->sketch);
+	status = finish_sketch(&s->sketch, job->poll);
 	if (status == KM_OK)
-		status = make_table(&s->sketch, job->table, sample);
+		status = make_table(&s->sketch, job->poll, job->table, sample);
 	if (status != KM_OK)
 		km_sample_clear(job->host, sample);
 	return status;

@@ -17,6 +17,15 @@
 /* sums of weights stay below it, unless somebody made them up */
 #define COUNT_MAX		(INT64_C(1) << 62)
 
+/*
+ * Looking at an entry that is anywhere, and so in no cache when there are
+ * millions, takes as long as so many multiply-adds.
+ */
+#define LOOK_WORK		100
+
+/* entries that are done without a look at the poll */
+#define BATCH			4096
+
 static int
 compare_contents(const KmSketch *sketch, int64_t a, int64_t b)
 {
@@ -42,12 +51,56 @@ entry_before(const KmSketch *sketch, const KmEntry *a, const KmEntry *b)
 	return compare_contents(sketch, a->row, b->row) < 0;
 }
 
+/* Merge two sorted runs: [first, middle) and [middle, end). */
+static bool
+merge_runs(const KmSketch *sketch, KmPoll *poll, KmEntry *const *from,
+		   KmEntry **to, size_t first, size_t middle, size_t end)
+{
+	size_t		a = first;
+	size_t		b = middle;
+
+	for (size_t i = first; i < end;)
+	{
+		size_t		stop = end - i > BATCH ? i + BATCH : end;
+
+		if (!km_poll(poll, (double) LOOK_WORK * (stop - i)))
+			return false;
+		for (; i < stop; i++)
+		{
+			if (b >= end ||
+				(a < middle && !entry_before(sketch, from[b], from[a])))
+				to[i] = from[a++];
+			else
+				to[i] = from[b++];
+		}
+	}
+	return true;
+}
+
+/* The runs of one length, in pairs. */
+static bool
+merge_level(const KmSketch *sketch, KmPoll *poll, KmEntry *const *from,
+			KmEntry **to, size_t run)
+{
+	size_t		n = (size_t) sketch->n;
+
+	for (size_t first = 0; first < n; first += 2 * run)
+	{
+		size_t		middle = first + run < n ? first + run : n;
+		size_t		end = middle + run < n ? middle + run : n;
+
+		if (!merge_runs(sketch, poll, from, to, first, middle, end))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Bottom-up merge sort of pointers: no recursion, no worst case, and unlike
  * qsort its comparison knows the sketch.
  */
 KmStatus
-km_sketch_sort(KmSketch *sketch)
+km_sketch_sort(KmSketch *sketch, KmPoll *poll)
 {
 	size_t		n = (size_t) sketch->n;
 	KmEntry	   *sorted = km_alloc(sketch->host, (size_t) sketch->capacity,
@@ -62,32 +115,21 @@ km_sketch_sort(KmSketch *sketch)
 		from[i] = &sketch->entries[i];
 	for (size_t run = 1; run < n && status == KM_OK; run *= 2)
 	{
-		KmEntry	  **swap;
+		KmEntry	  **swap = from;
 
-		for (size_t first = 0; first < n; first += 2 * run)
-		{
-			size_t		middle = first + run < n ? first + run : n;
-			size_t		end = middle + run < n ? middle + run : n;
-			size_t		a = first;
-			size_t		b = middle;
-
-			for (size_t i = first; i < end; i++)
-			{
-				if (b >= end ||
-					(a < middle && !entry_before(sketch, from[b], from[a])))
-					to[i] = from[a++];
-				else
-					to[i] = from[b++];
-			}
-		}
-		swap = from;
+		if (!merge_level(sketch, poll, from, to, run))
+			status = KM_CANCELLED;
 		from = to;
 		to = swap;
 	}
+	for (size_t i = 0; i < n && status == KM_OK; i++)
+	{
+		sorted[i] = *from[i];
+		if (i % BATCH == 0 && !km_poll(poll, (double) LOOK_WORK * BATCH))
+			status = KM_CANCELLED;
+	}
 	if (status == KM_OK)
 	{
-		for (size_t i = 0; i < n; i++)
-			sorted[i] = *from[i];
 		km_free(sketch->host, sketch->entries);
 		sketch->entries = sorted;
 		sorted = NULL;
@@ -98,8 +140,9 @@ km_sketch_sort(KmSketch *sketch)
 	return status;
 }
 
-static void
-index_entries(KmSketch *sketch)
+/* Cancelled, the index lacks entries, and finds those that it has. */
+static KmStatus
+index_entries(KmSketch *sketch, KmPoll *poll)
 {
 	memset(sketch->index, 0xff, sizeof(int32_t) * ((size_t) sketch->mask + 1));
 	for (int64_t i = 0; i < sketch->n; i++)
@@ -109,11 +152,14 @@ index_entries(KmSketch *sketch)
 		while (sketch->index[at] >= 0)
 			at = (at + 1) & sketch->mask;
 		sketch->index[at] = (int32_t) i;
+		if (i % BATCH == 0 && !km_poll(poll, (double) LOOK_WORK * BATCH))
+			return KM_CANCELLED;
 	}
+	return KM_OK;
 }
 
 KmStatus
-km_sketch_pack(KmSketch *sketch)
+km_sketch_pack(KmSketch *sketch, KmPoll *poll)
 {
 	double	   *contents = km_alloc(sketch->host,
 									(size_t) sketch->capacity *
@@ -126,12 +172,17 @@ km_sketch_pack(KmSketch *sketch)
 		memcpy(contents + i * sketch->nslots,
 			   sketch->contents + sketch->entries[i].row * sketch->nslots,
 			   sizeof(double) * sketch->nslots);
-		sketch->entries[i].row = i;
+		if (!km_poll(poll, LOOK_WORK + (double) sketch->nslots))
+		{
+			km_free(sketch->host, contents);
+			return KM_CANCELLED;
+		}
 	}
+	for (int64_t i = 0; i < sketch->n; i++)
+		sketch->entries[i].row = i;
 	km_free(sketch->host, sketch->contents);
 	sketch->contents = contents;
-	index_entries(sketch);
-	return KM_OK;
+	return index_entries(sketch, poll);
 }
 
 /*
@@ -161,14 +212,14 @@ prune(KmSketch *sketch, KmPoll *poll)
 			sketch->entries[kept++] = sketch->entries[i];
 	}
 	sketch->n = kept;
-	status = km_sketch_pack(sketch);
-	if (status != KM_OK)
-		index_entries(sketch);
+	status = km_sketch_pack(sketch, poll);
+	if (status == KM_NO_MEMORY)
+		(void) index_entries(sketch, poll);
 	return status;
 }
 
 static KmStatus
-grow(KmSketch *sketch)
+grow(KmSketch *sketch, KmPoll *poll)
 {
 	int64_t		capacity = sketch->capacity * 2;
 	int64_t		most = sketch->want + SPARE(sketch->want);
@@ -194,11 +245,19 @@ grow(KmSketch *sketch)
 		km_free(sketch->host, index);
 		return KM_NO_MEMORY;
 	}
-	if (sketch->n > 0)
+	for (int64_t i = 0; i < sketch->n; i++)
 	{
-		memcpy(entries, sketch->entries, sizeof(KmEntry) * sketch->n);
-		memcpy(contents, sketch->contents,
-			   sizeof(double) * sketch->n * sketch->nslots);
+		entries[i] = sketch->entries[i];
+		memcpy(contents + i * sketch->nslots,
+			   sketch->contents + i * sketch->nslots,
+			   sizeof(double) * sketch->nslots);
+		if (!km_poll(poll, 10 + (double) sketch->nslots))
+		{
+			km_free(sketch->host, entries);
+			km_free(sketch->host, contents);
+			km_free(sketch->host, index);
+			return KM_CANCELLED;
+		}
 	}
 	km_free(sketch->host, sketch->entries);
 	km_free(sketch->host, sketch->contents);
@@ -208,12 +267,12 @@ grow(KmSketch *sketch)
 	sketch->index = index;
 	sketch->capacity = capacity;
 	sketch->mask = size - 1;
-	index_entries(sketch);
-	return KM_OK;
+	return index_entries(sketch, poll);
 }
 
 KmStatus
-km_sketch_create(KmSketch *sketch, const KmSpace *space, int64_t want)
+km_sketch_create(KmSketch *sketch, const KmSpace *space, KmPoll *poll,
+				 int64_t want)
 {
 	memset(sketch, 0, sizeof(*sketch));
 	sketch->host = space->host;
@@ -222,7 +281,7 @@ km_sketch_create(KmSketch *sketch, const KmSpace *space, int64_t want)
 	sketch->want = want;
 	sketch->threshold = INFINITY;
 	sketch->complete = true;
-	return grow(sketch);
+	return grow(sketch, poll);
 }
 
 void
@@ -248,6 +307,8 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 	KmEntry	   *entry;
 	double	   *content;
 
+	if (!km_poll(poll, 3.0 * LOOK_WORK))
+		return KM_CANCELLED;
 	while (sketch->index[at] >= 0)
 	{
 		entry = &sketch->entries[sketch->index[at]];
@@ -274,7 +335,7 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 	if (sketch->n == sketch->capacity)
 	{
 		if (sketch->capacity < sketch->want + SPARE(sketch->want))
-			KM_TRY(grow(sketch));
+			KM_TRY(grow(sketch, poll));
 		else
 			KM_TRY(prune(sketch, poll));
 		/* thousands of equal keys: only a forged hash could do that */
@@ -298,7 +359,8 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 }
 
 KmStatus
-km_sketch_table(const KmSketch *sketch, const KmTable *like, KmTable *table)
+km_sketch_table(const KmSketch *sketch, KmPoll *poll, const KmTable *like,
+				KmTable *table)
 {
 	KmTable		layout = *like;
 
@@ -314,6 +376,8 @@ km_sketch_table(const KmSketch *sketch, const KmTable *like, KmTable *table)
 
 		for (int s = 0; s < sketch->nslots; s++)
 			lane[s * KM_LANES] = content[s];
+		if (!km_poll(poll, LOOK_WORK + (double) sketch->nslots))
+			return KM_CANCELLED;
 	}
 	return KM_OK;
 }

@@ -38,7 +38,7 @@ typedef struct KmSketch
 
 /* must be freed whatever the status */
 extern KmStatus km_sketch_create(KmSketch *sketch, const KmSpace *space,
-								 int64_t want);
+								 KmPoll *poll, int64_t want);
 extern void km_sketch_free(KmSketch *sketch);
 
 /*
@@ -52,13 +52,13 @@ extern KmStatus km_sketch_offer(KmSketch *sketch, KmPoll *poll,
 extern KmStatus km_sketch_prune(KmSketch *sketch, KmPoll *poll);
 
 /* canonical order: by key, then hash, then content */
-extern KmStatus km_sketch_sort(KmSketch *sketch);
+extern KmStatus km_sketch_sort(KmSketch *sketch, KmPoll *poll);
 /* Contents in the order of entries, which may have changed. */
-extern KmStatus km_sketch_pack(KmSketch *sketch);
+extern KmStatus km_sketch_pack(KmSketch *sketch, KmPoll *poll);
 
 /* The entries as a table with a weight slot, which is left 0. */
-extern KmStatus km_sketch_table(const KmSketch *sketch, const KmTable *like,
-								KmTable *table);
+extern KmStatus km_sketch_table(const KmSketch *sketch, KmPoll *poll,
+								const KmTable *like, KmTable *table);
 
 /* hash and squared length (norm may be NULL) of a tile's rows */
 extern void km_hash_tile(const KmSpace *space, const double *tile,

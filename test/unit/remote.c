@@ -7,6 +7,9 @@
 #include "scenes.h"
 
 #define SHARDS		3
+#ifndef ABSURD_ROUNDS
+#define ABSURD_ROUNDS	40
+#endif
 #define BATCH_ROWS	40			/* rows that a shard places at a time */
 
 typedef struct Shards
@@ -18,6 +21,8 @@ typedef struct Shards
 	unsigned char *bytes;		/* of the last run */
 	int			runs;
 	uint64_t	state;			/* of chance; 0: bytes stay what they are */
+	bool		absurd;			/* numbers instead of bytes */
+	int			far_step;		/* this one's first row is far out */
 } Shards;
 
 static KmJob
@@ -72,6 +77,32 @@ take_bytes(Shards *shards, const KmJob *job)
 	return size;
 }
 
+/* Whole numbers of the state become ones that no honest server sends. */
+static void
+forge_numbers(Shards *shards, size_t size)
+{
+	static const double doubles[] = {1e300, -1e300, 1e17, -1e17, 5e-324,
+	1.7976931348623157e308, -0.0, 0x1p63, INFINITY, NAN};
+	static const int64_t integers[] = {INT64_MAX, INT64_MIN, -1, 0,
+	INT64_MAX / 2, (INT64_C(1) << 62) - 1, INT64_C(1) << 52, 3};
+	size_t		words = size / 8;
+
+	if (words == 0 || random_below(&shards->state, 3) > 0)
+		return;
+	for (int i = random_below(&shards->state, 4); i >= 0; i--)
+	{
+		size_t		at = (size_t) random_below(&shards->state, words < 40 ||
+											   random_below(&shards->state, 2) ?
+											   (int) words : 40) * 8;
+		int			which = random_below(&shards->state, 18);
+
+		if (which < 10)
+			memcpy(shards->bytes + at, &doubles[which], 8);
+		else
+			memcpy(shards->bytes + at, &integers[which - 10], 8);
+	}
+}
+
 static KmStatus
 run_shards(void *arg, const KmJob *job, const unsigned char **bytes,
 		   size_t *size)
@@ -102,7 +133,17 @@ run_shards(void *arg, const KmJob *job, const unsigned char **bytes,
 		*size = take_bytes(shards, &all);
 	job->step->close(&all);
 	*bytes = shards->bytes;
-	if (shards->state != 0 && *size > 0)
+	if (job->step->id == (KmStepId) shards->far_step)
+	{
+		double		far = 1e300;
+		size_t		at = job->step->id == KM_STEP_SAMPLE ?
+			sizeof(KmWide) + 2 * sizeof(int64_t) : sizeof(double);
+
+		memcpy(shards->bytes + at, &far, sizeof(far));
+	}
+	if (shards->absurd)
+		forge_numbers(shards, *size);
+	else if (shards->state != 0 && *size > 0)
 	{
 		if (random_below(&shards->state, 4) == 0)
 			*size = (size_t) random_below(&shards->state, (int) *size);
@@ -218,6 +259,61 @@ test_forged(const Scene *scene)
 	data_free(&data);
 }
 
+/* Numbers that are absurd: an end, no undefined arithmetic, nothing left. */
+static void
+test_absurd(const Scene *scene)
+{
+	TestHost	host;
+	Data		data;
+	KmOptions	options;
+	Shards		shards;
+	Told		told;
+	int			refused = 0;
+	bool		clean = true;
+
+	make_scene(scene, &data, &options);
+	options.max_iter = 20;
+	for (int round = 1; round <= ABSURD_ROUNDS; round++)
+	{
+		host_init(&host);
+		shards_init(&shards, &host, &data, &options);
+		shards.state = (uint64_t) round;
+		shards.absurd = true;
+		refused += run_scene(&host, scene, &data, &options, &shards,
+							 &told) != KM_OK;
+		clean &= host.outstanding == 0;
+		free(shards.bytes);
+		free(told.bytes);
+	}
+	check(clean && refused > 0, "absurd numbers: %d of %d refused, %s", refused,
+		  ABSURD_ROUNDS, scene->name);
+	data_free(&data);
+}
+
+/* A row where no row of the fit can be, though the number is finite. */
+static void
+test_far(const Scene *scene, int step)
+{
+	TestHost	host;
+	Data		data;
+	KmOptions	options;
+	Shards		shards;
+	Told		told;
+	KmStatus	status;
+
+	make_scene(scene, &data, &options);
+	host_init(&host);
+	shards_init(&shards, &host, &data, &options);
+	shards.far_step = step;
+	status = run_scene(&host, scene, &data, &options, &shards, &told);
+	check(status == KM_BAD_FORMAT && host.outstanding == 0,
+		  "a row at 1e300 is refused: %s, %s", km_step((KmStepId) step)->name,
+		  scene->name);
+	free(shards.bytes);
+	free(told.bytes);
+	data_free(&data);
+}
+
 int
 main(void)
 {
@@ -225,5 +321,8 @@ main(void)
 		test_bits(&scenes[i]);
 	for (int i = 0; i < SCENES; i++)
 		test_forged(&scenes[i]);
+	for (int i = 0; i < SCENES; i++)
+		test_absurd(&scenes[i]);
+	test_far(&scenes[0], KM_STEP_SAMPLE);
 	return finish();
 }

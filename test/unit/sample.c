@@ -323,6 +323,56 @@ test_unbiased(bool with_spread)
 		  "a small far group is not lost");
 }
 
+/*
+ * What is done when all rows have come, with millions of entries: sorting,
+ * packing, the index, the table.  Each must ask whether to go on; an entry is
+ * worth 100 multiply-adds and more, so that each of these asks about N / 20
+ * times.
+ */
+static void
+test_polls(void)
+{
+	enum
+	{
+		N = 5000
+	};
+	uint64_t	state = 3;
+	double	   *values = draw_values(&state, N, false);
+	Rows		made;
+	KmSample	sample;
+	KmSource	source;
+	KmSampleInput input = {N, 0, 0};
+	KmPoll		poll = {NULL, 0};
+	KmJob		job = {
+		.step = &km_step_sample,
+		.poll = &poll,
+		.input = &input,
+		.input_size = sizeof(input)
+	};
+	KmStatus	status;
+	long		before;
+	long		after;
+
+	make_rows(&made, values, NULL, NULL, N);
+	source = (KmSource) {&made.rows->table, NULL};
+	poll.host = job.host = &made.host.host;
+	job.table = &made.rows->table;
+	job.space = &made.space;
+	status = km_pass(&source, &job);
+	before = made.host.polls;
+	if (status == KM_OK)
+		status = km_sample_finish(&job, &sample);
+	after = made.host.polls;
+	/* 12 levels of a merge sort, the sorted entries, packing, the index */
+	check(status == KM_OK && after - before > 12 && before > N / 20,
+		  "a large sample asks whether to go on: %ld and %ld times", before,
+		  after - before);
+	km_sample_clear(&made.host.host, &sample);
+	km_step_sample.close(&job);
+	free_rows(&made);
+	free(values);
+}
+
 int
 main(void)
 {
@@ -336,5 +386,6 @@ main(void)
 	test_bottom(1);
 	test_unbiased(false);
 	test_unbiased(true);
+	test_polls();
 	return finish();
 }
