@@ -46,6 +46,7 @@ struct KsegPushdown
 	MemoryContext context;
 	KsegQuery	query;
 	List	   *texts;			/* queries that return the rows together */
+	bool		is_distributed; /* by an engine of this server */
 	const char *schema;			/* of the extension, quoted */
 	Oid			schema_id;
 	Oid			pass_type;
@@ -208,8 +209,9 @@ is_wanted(KsegPushdown *pushdown, CachedPlanSource *source, KsegEngine engine)
 		pieces = list_make1(statement_text(source));
 	pushdown->texts = pieces;
 	MemoryContextSwitchTo(caller);
+	pushdown->is_distributed = reads_distributed(query);
 	return engine == KSEG_ENGINE_PUSHDOWN || is_shippable ||
-		reads_distributed(query);
+		pushdown->is_distributed;
 }
 
 KsegPushdown *
@@ -354,6 +356,18 @@ check_functions(Node *node, void *context)
 	return expression_tree_walker(node, check_functions, context);
 }
 
+/*
+ * A planner that knew the pass would compute the kseg_point of a query whose
+ * columns are all constants, and whoever gets that (a worker, another server)
+ * has never met the pass.  Distributed engines need to know all parameters.
+ */
+static int
+plan_options(const KsegPushdown *pushdown)
+{
+	return CURSOR_OPT_PARALLEL_OK |
+		(pushdown->is_distributed ? 0 : CURSOR_OPT_GENERIC_PLAN);
+}
+
 /* Run the statement; the state is copied into the pass's context, 0 if NULL. */
 static Datum
 run_statement(KsegPushdown *pushdown, struct varlena *pass)
@@ -368,7 +382,7 @@ run_statement(KsegPushdown *pushdown, struct varlena *pass)
 
 	SPI_connect();
 	plan = SPI_prepare_cursor(pushdown->sql, 1, &pushdown->pass_type,
-							  CURSOR_OPT_PARALLEL_OK);
+							  plan_options(pushdown));
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",
 			 SPI_result_code_string(SPI_result));

@@ -60,6 +60,9 @@ SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SELECT same('age, income, tier', '{}');
 SELECT same('age, income, tier', '{"scale": "robust", "nulls": "mean"}');
+-- columns that are constants, so that a planner would compute points
+SELECT columns, same(columns, '{}') FROM (VALUES ('1 AS a, 2.5 AS b'), ('1 AS a, ''x''::text AS b'),
+	('ARRAY[1, 2]::float8[] AS a'), ('NULL::int AS a, 2 AS b'), ('coalesce(1, id) AS a, 2 AS b')) AS cases (columns);
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
