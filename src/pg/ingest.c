@@ -430,9 +430,11 @@ kseg_ingest_missing(const KsegIngest *ingest, int feature)
 
 /*
  * What a segment takes per dimension while it is looked for: centers and
- * exact sums on the sample and on all rows, and the solutions compared.
+ * exact sums on the sample and on all rows, what passes keep of them, and the
+ * solutions compared.  Measured: 193 to 199 bytes with 50,000 to 200,000
+ * cells, 126 without a search.
  */
-#define CENTROID_OVERHEAD	128
+#define CENTROID_OVERHEAD	200
 
 /* A solution that is kept: per dimension of a segment, and per segment. */
 #define KEPT_DIMENSION	8
