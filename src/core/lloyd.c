@@ -170,6 +170,9 @@ km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 		clear_drift(lloyd);
 	KM_TRY(km_assigning_run(lloyd, mode, &found, &counts));
 	km_poll_within(lloyd->poll, 8.0 * lloyd->k * lloyd->space->width);
+	/* what others count steers nothing, and may be anything */
+	if (is_remote)
+		memset(&counts, 0, sizeof(counts));
 	note_counts(lloyd, mode, &counts);
 	*moved = counts.moved;
 	if (is_remote)
