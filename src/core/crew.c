@@ -65,8 +65,10 @@ km_member_end(KmMember *part, KmStatus status)
 	KmTask	   *task = part->task;
 	int			none = KM_OK;
 
+	/* that the task is over says nothing to what comes after it */
 	if (part->outer != NULL)
-		part->outer->work = part->poll.work;
+		part->outer->work = isinf(part->poll.work) &&
+			km_task_stopped(task) ? 0 : part->poll.work;
 	if (status == KM_OK || (status == KM_CANCELLED && km_task_stopped(task)))
 		return;
 	(void) atomic_compare_exchange_strong(&task->status, &none, (int) status);
