@@ -7,6 +7,7 @@
 #					core alone
 #	make assert, make asan, make valgrind	the tests on a server built for them:
 #					with assertions, with sanitizers, under valgrind
+#	make load		fifty sessions for two minutes, on a throw-away server
 #	make bench		timings beside others', on a throw-away server
 #	make versions	every test on every server version, in systems of their own
 #	make dist, make deb	kseg-<version>.zip for PGXN; Debian packages
@@ -26,7 +27,7 @@ all:
 # Goals that find their tools themselves, or need no server: pg_config may be
 # missing when the Makefile is read for them.
 checked_goals = assert asan valgrind
-own_goals = demo dashboard test bench setup unit unit-programs faults \
+own_goals = demo dashboard test load bench setup unit unit-programs faults \
 	fault-library versions dist deb fuzz fuzz-programs fuzz-server \
 	smith lint compilers coverage $(checked_goals)
 
@@ -158,6 +159,14 @@ coverage:
 $(checked_goals):
 	@test/setup.sh checked
 	@test/checked/run.sh $@
+# sessions and seconds
+load_size ?= 50 120
+
+load:
+	@test/setup.sh test
+	+@$(make_quietly) all && { $(give_away) $(built); }
+	@KSEG_LOAD='$(load_size)' test/server.sh $(MAKE) --no-print-directory -s installcheck \
+		REGRESS= ISOLATION= PROVE_TESTS=test/t/022_load.pl PROVE_FLAGS=--verbose
 
 # What is measured goes into docs/performance.md, unless it was only a look
 # (test/bench/README.md).  A quarter of the memory for the server, so that the

@@ -25,7 +25,7 @@ RETURNS SETOF record
 COMMENT ON FUNCTION kseg_progress_sessions() IS
 	'what kseg_progress shows; read the view';
 
-CREATE VIEW kseg_progress AS
+CREATE VIEW kseg_progress WITH (security_invoker = true) AS
 	SELECT p.pid, p.database, p.username, p.command, p.started, p.phase,
 		p.phase_started, p.k, p.step, p.steps, p.rows, p.rows_total,
 		p.rows_changed

@@ -346,6 +346,7 @@ typedef struct KmSpace
 	int		   *slot;			/* feature -> slot */
 	int		   *feature;		/* slot -> feature */
 	int		   *offset;			/* cat slot - nnum -> first dimension */
+	bool		is_bounded;		/* of a fit: its rows are all there are */
 	double	   *unit;			/* numeric slot: 2^-grid */
 	double	   *scale;			/* numeric slot: 2^grid */
 	double	   *factor;			/* cat slot - nnum: factor */
@@ -353,13 +354,13 @@ typedef struct KmSpace
 } KmSpace;
 
 /*
- * Can a row of the fit be there?  Positions on a grid are below 2^50 units;
- * sums, and what a whole number of units is converted to, count on that.
+ * Can a row be there?  A fit's are below 2^50 units of the grid, and what
+ * sums them counts on that; those that a model scores may be anywhere.
  */
 static inline bool
 km_position_is_sane(const KmSpace *space, int slot, double x)
 {
-	return fabs(x) < (space->unit[slot] > 0 ? space->unit[slot] * 0x1p51 :
+	return fabs(x) < (space->is_bounded ? space->unit[slot] * 0x1p51 :
 					  INFINITY);
 }
 

@@ -341,6 +341,7 @@ create_space(KmPart *part, KmSimd simd)
 						   pass->model->distance == KM_COSINE, &part->space));
 	part->has_space = true;
 	km_space_set_grid(&part->space);
+	part->space.is_bounded = true;
 	part->job.space = &part->space;
 	return km_placing_check(pass->placing, pass->placing_size, &part->table);
 }

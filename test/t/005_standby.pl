@@ -61,6 +61,14 @@ my @calls = (
 	{ name => 'kseg_profile', sql => 'SELECT kseg_profile(model) FROM models' },
 	{ name => 'kseg_profile(query)', sql => "SELECT p FROM models, kseg_profile(model, $query) AS p" },
 	{ name => 'kseg_explain', sql => "SELECT e FROM models, kseg_explain(model, $features) AS e" },
+	{ name => 'kseg_fit(pushdown)', sql => qq{SELECT kseg_fit($features, 4, '{"engine": "pushdown"}')} },
+	{ name => 'kseg_elbow(pushdown)', sql => qq{SELECT e FROM kseg_elbow($features, 1, 4, '{"engine": "pushdown"}') AS e} },
+	{ name => 'kseg_evaluate(pushdown)', sql => "SELECT e FROM models, kseg_evaluate(model, $query, 'pushdown') AS e ORDER BY segment NULLS FIRST" },
+	{ name => 'kseg_fit(file)', sql => qq{SELECT kseg_fit('SELECT c.age, c.income + r AS income, c.region FROM customers AS c, generate_series(1, 25) AS r', 4, '{"n_init": 1}')},
+		before => "SET kseg.work_mem = '1MB'" },
+	{ name => 'kseg_fit(workers)', sql => "SELECT kseg_fit($features, 5)", before => 'SET kseg.parallel_min_work = 0' },
+	{ name => 'kseg_elbow(workers)', sql => "SELECT e FROM kseg_elbow($features, 1, 5) AS e", before => 'SET kseg.parallel_min_work = 0' },
+	{ name => 'kseg_progress', sql => 'SELECT count(*) FROM kseg_progress' },
 	{ name => 'kseg_plot_elbow', sql => "SELECT kseg_plot_elbow($features, 1, 5)" },
 	{ name => 'kseg_plot_scatter', sql => "SELECT kseg_plot_scatter(model, $query, 'id', 50) FROM models" },
 	{ name => 'kseg_plot_profile', sql => 'SELECT kseg_plot_profile(model) FROM models' },
@@ -83,13 +91,14 @@ is($recovery, 't', 'the standby is one');
 
 for my $call (@calls)
 {
-	my ($name, $sql) = @$call{qw(name sql)};
+	my ($name, $sql, $before) = @$call{qw(name sql before)};
 
-	my ($expected, $error) = run_as($primary, 'analyst', $sql);
+	$before = defined $before ? "$before;" : '';
+	my ($expected, $error) = run_as($primary, 'analyst', "$before $sql");
 	ok($error eq '' && $expected ne '', "$name on the primary") or diag($error);
-	my ($out, $err) = run_as($primary, 'analyst', "BEGIN READ ONLY; $sql; COMMIT");
+	my ($out, $err) = run_as($primary, 'analyst', "BEGIN READ ONLY; $before $sql; COMMIT");
 	ok($err eq '' && $out eq $expected, "$name in a read-only transaction: the same bits") or diag($err);
-	($out, $err) = run_as($standby, 'analyst', $sql);
+	($out, $err) = run_as($standby, 'analyst', "$before $sql");
 	ok($err eq '' && $out eq $expected, "$name on the standby: the same bits") or diag($err);
 }
 
@@ -108,5 +117,44 @@ my (undef, $err) = run_as($standby, 'owner', $apply);
 like($err, qr/25006.*cannot execute UPDATE in a read-only transaction/, 'kseg_apply on the standby');
 (undef, $err) = run_as($standby, 'analyst', $apply);
 like($err, qr/42501.*permission denied for table customers/, 'kseg_apply without the right to');
+
+# so does everything that keeps something
+for my $writer (q{kseg_create('nightly', 'SELECT id, age FROM customers', 'id', 3)}, q{kseg_run('nightly')},
+	q{kseg_label('nightly', 1, 'label')}, q{kseg_drop('nightly')}, q{kseg_grant('nightly', 'analyst')},
+	q{kseg_revoke('nightly', 'analyst')}, q{kseg_rollback('nightly', 1)}, q{kseg_alter('nightly', k => 2)})
+{
+	for my $where ([ 'the standby', $standby, '' ], [ 'a read-only transaction', $primary, 'BEGIN READ ONLY;' ])
+	{
+		my ($place, $node, $begin) = @$where;
+
+		(undef, $err) = run_as($node, 'owner', "$begin SELECT * FROM $writer");
+		like($err, qr/25006: cannot execute .* (in a read-only transaction|during recovery)|42704: segmentation "nightly" does not exist/,
+			"$writer in $place");
+	}
+}
+# a segmentation that is there
+my (undef, $made) = run_as($primary, 'owner', q{SET client_min_messages = warning;
+	CREATE TABLE read_only AS SELECT id, age FROM customers;
+	SELECT kseg_create('there', 'SELECT id, age FROM read_only', 'id', 3); SELECT kseg_run('there')});
+is($made, '', 'a segmentation is made on the primary');
+$primary->wait_for_catchup($standby);
+for my $writer (q{kseg_run('there')}, q{kseg_run('there', 'refit')}, q{kseg_label('there', 1, 'label')}, q{kseg_drop('there')},
+	q{kseg_grant('there', 'analyst')}, q{kseg_rollback('there', 1)}, q{kseg_alter('there', k => 2)})
+{
+	for my $where ([ 'the standby', $standby, '' ], [ 'a read-only transaction', $primary, 'BEGIN READ ONLY;' ])
+	{
+		my ($place, $node, $begin) = @$where;
+
+		(undef, $err) = run_as($node, 'owner', "$begin SELECT * FROM $writer");
+		like($err, qr/25006: cannot execute .* (in a read-only transaction|during recovery)/, "$writer in $place, of one that is there");
+	}
+}
+for my $reader ('kseg_overview', 'kseg_current', 'kseg_segment_sizes', 'kseg_run_log', 'kseg_latest_profile', 'kseg_progress')
+{
+	my ($out, $error) = run_as($standby, 'owner', "SELECT count(*) >= 0 FROM $reader");
+	is("$error$out", 't', "$reader on the standby");
+}
+my ($dry, $dry_error) = run_as($standby, 'owner', q{SELECT count(*) > 0 FROM kseg_drift('there')});
+is("$dry_error$dry", 't', 'kseg_drift on the standby');
 
 done_testing();

@@ -660,6 +660,53 @@ works('victim', "SELECT scored FROM kseg_run('sales', 'refit');
 	SELECT count(*) > 0 FROM kseg_latest_profile", "100\n100\nt", 'are not called');
 is($node->safe_psql('shop', 'SELECT DISTINCT place FROM m.stolen'), '', 'nothing of them ran');
 
+# ---- passes over somebody's rows (the engine pushdown) ----
+
+works('victim', q{
+	CREATE TABLE v.parts (id int, "a'); DROP TABLE v.parts; --" int, "b""c\d" float8) PARTITION BY LIST (id);
+	CREATE TABLE v.parts_1 PARTITION OF v.parts FOR VALUES IN (1);
+	CREATE TABLE v.parts_2 PARTITION OF v.parts FOR VALUES IN (2);
+	INSERT INTO v.parts SELECT 1 + i % 2, i % 10, i FROM generate_series(1, 200) AS i;
+	CREATE VIEW v.seen WITH (security_barrier) AS SELECT * FROM v.parts WHERE id = 1;
+	GRANT USAGE ON SCHEMA v TO bob;
+	GRANT SELECT ON v.seen TO bob;
+}, '', 'partitions with odd names, and a view of one');
+my $pushed = q{'{"engine": "pushdown"}'};
+works('victim', "SELECT rows, features[1] FROM lib.kseg_info(lib.kseg_fit('SELECT * FROM v.parts', 2, $pushed))",
+	'200|id', 'names go through a pass as they are');
+works('victim', "SELECT lib.kseg_fit('SELECT * FROM v.parts', 2, $pushed) = lib.kseg_fit('SELECT * FROM v.parts', 2)", 't', 'and the model is that of memory');
+is($node->safe_psql('shop', q{SELECT count(*) FROM v.parts}), '200', 'and drop nothing');
+fails('bob', "SELECT lib.kseg_fit('SELECT id FROM v.parts', 2, $pushed)", qr/42501: permission denied for table parts/, 'passes run as the caller');
+fails('bob', "SELECT lib.kseg_fit('SELECT id FROM v.parts_1', 2, $pushed)", qr/42501: permission denied for table parts_1/, 'partitions too');
+fails('bob', "SELECT e FROM lib.kseg_elbow('SELECT id FROM v.parts', 1, 2, $pushed) AS e", qr/42501: permission denied for table parts/, 'an elbow too');
+fails('bob', "SELECT e FROM lib.kseg_evaluate(lib.kseg_fit('SELECT 1 AS id', 1), 'SELECT id FROM v.parts', 'pushdown') AS e", qr/42501: permission denied for table parts/, 'an evaluation too');
+works('bob', "SELECT rows FROM lib.kseg_info(lib.kseg_fit('SELECT id, \"b\"\"c\\d\" FROM v.seen', 2, $pushed))", '100', 'a view shows what it shows');
+works('victim', q{
+	DROP POLICY half ON v.customers;
+	ALTER TABLE v.customers ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY bobs ON v.customers TO bob USING (region = 'r0');
+	GRANT SELECT ON v.customers TO bob;
+}, '', 'row-level security');
+works('bob', "SELECT rows FROM lib.kseg_info(lib.kseg_fit('SELECT a FROM v.customers', 2, $pushed))", '50', 'passes see the rows that the caller sees');
+works('bob', "SET row_security = on; SELECT size FROM lib.kseg_evaluate(lib.kseg_fit('SELECT 1 AS a', 1), 'SELECT a FROM v.customers', 'pushdown') WHERE segment IS NULL",
+	'50', 'in an evaluation, too');
+fails('bob', "SET row_security = off; SELECT lib.kseg_fit('SELECT a FROM v.customers', 2, $pushed)", qr/42501: query would be affected by row-level security/,
+	'or say why not');
+works('bob', "SELECT (lib.kseg_info(m)).rows FROM lib.kseg_fit('SELECT a, count(*) AS n FROM v.customers GROUP BY a', 2, $pushed) AS m",
+	$node->safe_psql('shop', q{SELECT count(DISTINCT a) FROM v.customers WHERE region = 'r0'}), 'groups are those of the rows that are seen');
+fails('bob', "SELECT lib.kseg_fit('SELECT a FROM v.customers; DROP TABLE v.customers', 2, $pushed)", qr/42601/, 'one statement, and no other');
+fails('bob', "SELECT lib.kseg_fit('SELECT a FROM v.customers) AS q (c1); DROP TABLE v.customers; --', 2, $pushed)", qr/42601: syntax error/,
+	'nor one that ends the pass');
+fails('bob', "SELECT lib.kseg_fit('WITH d AS (DELETE FROM v.customers RETURNING a) SELECT a FROM d', 2, $pushed)", qr/25006: query must not change data/, 'nor one that writes');
+works('victim', 'ALTER TABLE v.customers DISABLE ROW LEVEL SECURITY; DROP POLICY bobs ON v.customers; REVOKE SELECT ON v.customers FROM bob', '', 'back to before');
+# states and points that somebody made up
+fails('bob', q{SELECT lib.kseg_accum_transition(NULL, NULL)}, qr/0A000: .*must be called as part of an aggregate/, 'parts of aggregates cannot be called');
+fails('bob', q{SELECT lib.kseg_state_combine(NULL, NULL)}, qr/0A000: .*must be called as part of an aggregate/, 'nor this one');
+fails('bob', q{SELECT 'x'::lib.kseg_point}, qr/0A000: /, 'a point comes from kseg_point alone');
+works('bob', q{SELECT lib.kseg_point(NULL, 1, 2) IS NULL, lib.kseg_accum(NULL) IS NULL, lib.kseg_merge(NULL) IS NULL}, 't|t|t', 'nulls are nothing');
+# what others do
+works('bob', 'SELECT count(*) FROM lib.kseg_progress', '0', 'progress of nobody');
+
 # ---- the owner is gone ----
 
 works('admin', q{
