@@ -396,8 +396,10 @@ km_scale_columns(KmSource *source, KmPoll *poll, const KmOptions *options,
 	close_statistics(&s);
 	km_free(source->table->host, s.orders);
 	if (status == KM_OK)
+	{
 		km_space_set_grid(space);
 		space->is_bounded = true;
+	}
 	*rounding = s.rounding;
 	return status;
 }
