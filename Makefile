@@ -159,6 +159,7 @@ coverage:
 $(checked_goals):
 	@test/setup.sh checked
 	@test/checked/run.sh $@
+
 # sessions and seconds
 load_size ?= 50 120
 
