@@ -29,11 +29,14 @@ part_free(void *arg, void *pointer)
 static bool
 part_poll(void *arg)
 {
-	const KmMember *part = arg;
+	KmMember   *part = arg;
 
 	if (km_task_stopped(part->task))
 		return false;
-	return part->of->poll == NULL || part->of->poll(part->of->arg);
+	if (part->of->poll == NULL || part->of->poll(part->of->arg))
+		return true;
+	part->was_told = true;
+	return false;
 }
 
 static void
@@ -67,8 +70,8 @@ km_member_end(KmMember *part, KmStatus status)
 
 	/* that the task is over says nothing to what comes after it */
 	if (part->outer != NULL)
-		part->outer->work = isinf(part->poll.work) &&
-			km_task_stopped(task) ? 0 : part->poll.work;
+		part->outer->work = isinf(part->poll.work) && !part->was_told ? 0 :
+			part->poll.work;
 	if (status == KM_OK || (status == KM_CANCELLED && km_task_stopped(task)))
 		return;
 	(void) atomic_compare_exchange_strong(&task->status, &none, (int) status);

@@ -86,6 +86,7 @@ typedef struct KmMember
 	KmTask	   *task;
 	KmPoll		poll;
 	KmPoll	   *outer;			/* the caller's, whose count goes on; NULL */
+	bool		was_told;		/* by the host, to stop */
 } KmMember;
 
 extern void km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer,
