@@ -51,6 +51,23 @@ timed=t/002_cancel.pl
 # its work; these take some minutes then.
 small=$(echo sql/{current,names,naming,options,plots,profile,progress,query,segments,window}.sql)
 
+# ---- what watches ----
+
+# Statements take longer: no test may give up for that.
+export PG_TEST_TIMEOUT_DEFAULT=1800 PGISOLATIONTIMEOUT=1800
+case $kind in
+	asan)
+		# Programs leave their memory to the system at exit.
+		export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$KSEG_REPORTS/asan
+		export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$KSEG_REPORTS/ubsan
+		;;
+	valgrind)
+		export KSEG_POSTGRES=$here/postgres
+		export KSEG_SUPPRESSIONS=$work/valgrind.supp
+		cp "$("$PG_CONFIG" --bindir)/../valgrind.supp" "$KSEG_SUPPRESSIONS"
+		;;
+esac
+
 # ---- kseg for that server ----
 
 tree=$work/kseg
@@ -63,23 +80,6 @@ do
 	[ ! -d "$modules" ] || ln -s "$modules" "$tree/${modules#"$source"/}"
 done
 make -s -C "$tree" -j"$(nproc)" all || exit 1
-
-# ---- what watches ----
-
-# Statements take longer: no test may give up for that.
-export PG_TEST_TIMEOUT_DEFAULT=1800 PGISOLATIONTIMEOUT=1800
-case $kind in
-	asan)
-		# A server leaves its memory to the system at exit.
-		export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$KSEG_REPORTS/asan
-		export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$KSEG_REPORTS/ubsan
-		;;
-	valgrind)
-		export KSEG_POSTGRES=$here/postgres
-		export KSEG_SUPPRESSIONS=$work/valgrind.supp
-		cp "$("$PG_CONFIG" --bindir)/../valgrind.supp" "$KSEG_SUPPRESSIONS"
-		;;
-esac
 
 # ---- the tests ----
 
