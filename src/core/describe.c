@@ -240,7 +240,9 @@ km_fit_model(KmFit *fit, const KmSolution *solution, KmModel *model)
 	KM_TRY(describe_segments(fit, km_solution_node(solution)->sums, model));
 	if (fit->space.cosine)
 		KM_TRY(sum_means(fit, model));
-	return KM_OK;
+	/* passes over rows that are elsewhere do not poll: what order_centers()
+	 * was told is told here */
+	return km_poll(&fit->poll, 0) ? KM_OK : KM_CANCELLED;
 }
 
 /* ---- scores of the fitted rows ---- */

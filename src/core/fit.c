@@ -585,7 +585,8 @@ finish(KmFit *fit, KmSolution *solution)
 	KM_TRY(km_load_solution(fit, solution));
 	KM_TRY(measure_solution(fit, solution));
 	find_total(fit, solution);
-	return KM_OK;
+	/* nothing polls after that: what was said within it is told here */
+	return km_poll(&fit->poll, 0) ? KM_OK : KM_CANCELLED;
 }
 
 /* As many segments as there are different rows, at most. */

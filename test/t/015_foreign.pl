@@ -128,7 +128,7 @@ is(ask(q{SELECT kseg_fit('SELECT upper(tier), spent * 2, income AS i FROM custom
 my $offset = -s $node{south}->logfile;
 ask("SELECT kseg_fit('$select customers', 4)");
 my $log = asked('south', $offset);
-like($log, qr/DECLARE c\d+ CURSOR FOR\s+SELECT public\.kseg_accum\(public\.kseg_point\('/s, 'a server computes the states itself');
+like($log, qr/DECLARE c\d+ CURSOR FOR\s+SELECT public\.kseg_accum\(public\.kseg_point\(\$1::public\.kseg_pass/s, 'a server computes the states itself');
 unlike($log, qr/SELECT age, income, spent, tier FROM public\.customers/, 'and sends no rows');
 
 # States that somebody changed on the way do no harm.

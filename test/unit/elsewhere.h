@@ -76,7 +76,7 @@ add_rows(Elsewhere *elsewhere, KmPart *part, int first, int step)
 	{
 		double		weight = data->weights == NULL ? 1 : data->weights[i];
 
-		if (elsewhere->heavier > 0 && elsewhere->passes > 0)
+		if (elsewhere->heavier > 0 && elsewhere->passes > 1)
 			weight = elsewhere->heavier;
 		KM_TRY(km_part_add(part, data_row(data, i), weight));
 	}
