@@ -132,7 +132,7 @@ like($log, qr/DECLARE c\d+ CURSOR FOR\s+SELECT public\.kseg_accum\(public\.kseg_
 unlike($log, qr/SELECT age, income, spent, tier FROM public\.customers/, 'and sends no rows');
 
 # States that somebody changed on the way do no harm.
-my @passes = $log =~ /kseg_point\('([A-Za-z0-9+\/=]+)'::public\.kseg_pass/g;
+my @passes = $log =~ /parameters: \$1 = '([A-Za-z0-9+\/=]+)'/g;
 my $pass = $passes[-1];
 my $damaged = ask(qq{
 	CREATE TABLE outcomes (outcome text);
