@@ -131,8 +131,12 @@ km_share_block(KmTable *table, size_t bytes, KmHandle *handle)
 		arena = &sharing->arenas[sharing->narenas - 1];
 	if (arena == NULL || arena->size - arena->used < bytes + KM_CACHE_LINE)
 	{
-		/* a full one costs nothing, but a last one that is empty does */
-		size_t		size = table->bytes / 8;
+		/*
+		 * A full one costs nothing, but a last one that is empty does.  Small
+		 * tables double: there is room for so many arenas only.
+		 */
+		size_t		size = table->bytes < SHARE_FROM ? table->bytes :
+			table->bytes / 8;
 
 		size = size > from ? size : from;
 		size = size > bytes ? size : bytes;

@@ -4,6 +4,7 @@
  *		bits; whatever is refused, whoever is stopped.
  */
 #include "data.h"
+#include "share.h"
 #include "threads.h"
 
 #define K_MAX	5
@@ -262,6 +263,35 @@ test_stopped(const Scene *scene, bool caller)
 		  scene->name, caller ? "the caller" : "a member");
 }
 
+/* A table of any size is shared, whose blocks were made one by one. */
+static void
+test_large(void)
+{
+	static const KmKind kinds[2] = {KM_NUMBER, KM_NUMBER};
+	Threads		threads;
+	TestHost	host;
+	KmRows	   *rows;
+	bool		added = true;
+
+	threads_start(&threads, 1, 0);
+	host_init(&host);
+	host.host.crew = &threads.crew;
+	check(km_rows_create(&host.host, 2, kinds, false, false, 0,
+						 &rows) == KM_OK, "a table of many blocks");
+	for (int i = 0; i < 3000000 && added; i++)
+	{
+		const double values[2] = {i, -i};
+
+		added = km_rows_add(rows, values, 1) == KM_OK;
+	}
+	check(added && km_share_table(&rows->table), "%d blocks are shared",
+		  rows->table.nblocks);
+	km_rows_free(rows);
+	threads_end(&threads);
+	check(host.outstanding == 0 && atomic_load(&threads.outstanding) == 0,
+		  "and given back");
+}
+
 int
 main(void)
 {
@@ -272,5 +302,6 @@ main(void)
 	test_blind(&scenes[1]);
 	test_stopped(&scenes[1], true);
 	test_stopped(&scenes[3], false);
+	test_large();
 	return finish();
 }

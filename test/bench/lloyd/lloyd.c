@@ -305,7 +305,8 @@ main(int argc, char **argv)
 	parse_task(argc, argv, &task);
 	if (task.threads > 1)
 	{
-		threads_start(&threads, task.threads - 1, KM_CREW_GRAIN);
+		/* 0: rows are laid out where all see them, however short the run */
+		threads_start(&threads, task.threads - 1, 0);
 		host.crew = &threads.crew;
 	}
 	lay_out(&task, &rows);
