@@ -187,41 +187,11 @@ static void
 run_here(const Task *task, TestHost *host, const int *order, KmSimd simd,
 		 const KmStore *store, Fitted *fitted)
 {
-	const Data *data = &task->data;
 	KmOptions	options = task->options;
-	const int  *recode[DATA_FEATURES];
-	int			next[DATA_FEATURES] = {0};
-	double		values[DATA_FEATURES];
 
 	options.simd = simd;
-	memset(fitted, 0, sizeof(*fitted));
-	fitted->host = host;
-	describe_features(data, fitted);
-	fitted->status = km_rows_create(&host->host, data->nfeatures, data->kinds,
-									data->weights != NULL,
-									options.distance == KM_COSINE,
-									store == NULL ? 0 : task->limit,
-									&fitted->rows);
-	MUST(fitted->status == KM_OK);
-	if (store != NULL)
-		fitted->status = km_rows_spill(fitted->rows, store);
-	km_rows_plan(fitted->rows, task->k, task->k);
-	for (int i = 0; i < data->nrows && fitted->status == KM_OK; i++)
-	{
-		int			row = order == NULL ? i : order[i];
-
-		encode_row(data, fitted, next, row, values);
-		fitted->status = km_rows_add(fitted->rows, values,
-									 data->weights == NULL ? 0 :
-									 data->weights[row]);
-	}
-	for (int f = 0; f < data->nfeatures; f++)
-		recode[f] = data->kinds[f] == KM_CATEGORY ? fitted->recode[f] : NULL;
-	if (fitted->status == KM_OK)
-		fitted->status = km_fit_begin(fitted->rows, &options, fitted->features,
-									  recode, &fitted->fit);
-	if (fitted->fit != NULL)
-		fitted->rows = NULL;
+	(void) fit_begin_stored(host, &task->data, order, &options,
+							store == NULL ? 0 : task->limit, store, fitted);
 	(void) fit_finish(fitted, task->k,
 					  task->has_starts ? task->starts : NULL);
 }

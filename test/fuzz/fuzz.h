@@ -1,7 +1,7 @@
 /*
  * fuzz.h
  *		What the fuzzers of the core share: a host that counts and refuses large
- *		requests, a property that has to hold, an input read piece by piece.
+ *		requests, an input read piece by piece.
  *
  * A target is one file with LLVMFuzzerTestOneInput(); libFuzzer brings main().
  * Data sets and fits of them are those of the unit tests.
@@ -10,6 +10,7 @@
 #define FUZZ_H
 
 #include "../unit/data.h"
+#include "must.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -29,17 +30,6 @@ __ubsan_default_options(void)
 	return "halt_on_error=1";
 #endif
 }
-
-/* A property that does not hold ends the program, as a sanitizer would. */
-#define MUST(holds) \
-	do { \
-		if (!(holds)) \
-		{ \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
-					#holds); \
-			abort(); \
-		} \
-	} while (0)
 
 /* ---- a host ---- */
 

@@ -109,14 +109,25 @@ write_scalers(void)
 
 /* ---- passes ---- */
 
+/* As pass.c takes them apart: the pass's length, the pass, a state. */
 static void
-write_pass(void *arg, const unsigned char *bytes, size_t size)
+write_pass(void *arg, Sent *sent)
 {
+	size_t		size = 4 + sent->size + sent->state_size;
+	unsigned char *bytes;
 	char		name[100];
 
+	if (sent->part > 0)
+		return;
+	bytes = malloc(size);
+	for (int i = 0; i < 4; i++)
+		bytes[i] = (unsigned char) (sent->size >> (8 * i));
+	memcpy(bytes + 4, sent->bytes, sent->size);
+	memcpy(bytes + 4 + sent->size, sent->state, sent->state_size);
 	snprintf(name, sizeof(name), "%02x%016llx", *(int *) arg,
 			 (unsigned long long) km_hash_text(0, (const char *) bytes, size));
 	write_seed("pass", name, bytes, size);
+	free(bytes);
 }
 
 static void
@@ -134,8 +145,8 @@ write_passes(void)
 		make_variant(v, 40, &data, &options);
 		options.n_init = 1;
 		elsewhere_init(&elsewhere, &host, &data, &options, 2);
-		elsewhere.watch = write_pass;
-		elsewhere.watch_arg = &v;
+		elsewhere.pass_by = write_pass;
+		elsewhere.arg = &v;
 		fit_elsewhere(&elsewhere, 2, NULL, &fitted);
 		elsewhere_evaluate(&elsewhere, &fitted);
 		fitted_free(&fitted);

@@ -39,6 +39,7 @@
 #include "../../src/pg/json.h"
 #include "../../src/pg/kseg.h"
 #include "../../src/pg/state.h"
+#include "must.h"
 
 extern int	LLVMFuzzerRunDriver(int *argc, char ***argv,
 								int (*call) (const uint8_t *bytes,
@@ -46,16 +47,6 @@ extern int	LLVMFuzzerRunDriver(int *argc, char ***argv,
 
 PG_FUNCTION_INFO_V1(kseg_fuzz);
 PG_FUNCTION_INFO_V1(kseg_fuzz_survey);
-
-#define MUST(holds) \
-	do { \
-		if (!(holds)) \
-		{ \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
-					#holds); \
-			abort(); \
-		} \
-	} while (0)
 
 static Oid
 type_named(const char *name)

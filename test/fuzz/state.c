@@ -62,21 +62,21 @@ edit_bytes(const Edit *edit, unsigned char *bytes, size_t *size)
 			*size = at > 0 ? at : 1;
 			break;
 		default:
-			/* MAX_EDITS of these are within MAX_GROWTH */
+			/* MAX_EDITS of these are within STATE_ROOM */
 			*size += edit->with % 64;
 			break;
 	}
 }
 
 static void
-lie(void *arg, unsigned char *bytes, size_t *size)
+lie(void *arg, Sent *sent)
 {
 	Liar	   *liar = arg;
 
 	for (int i = 0; i < liar->nedits; i++)
 	{
 		if (liar->edits[i].run == liar->run)
-			edit_bytes(&liar->edits[i], bytes, size);
+			edit_bytes(&liar->edits[i], sent->state, &sent->state_size);
 	}
 	liar->run++;
 }
@@ -114,8 +114,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	options.n_init = 1;
 	options.max_iter = 8;
 	elsewhere_init(&elsewhere, &host, &data, &options, 2);
-	elsewhere.change = lie;
-	elsewhere.change_arg = &liar;
+	elsewhere.pass_by = lie;
+	elsewhere.arg = &liar;
 	if (fit_elsewhere(&elsewhere, k, has_starts ? starts : NULL,
 					  &fitted) == KM_OK)
 	{

@@ -1,12 +1,27 @@
 /*
  * elsewhere.h
- *		Rows on other machines, for tests of passes over them: what is sent
- *		there and back is bytes, which may be damaged on the way.
+ *		Rows on other machines, for tests and fuzzers of passes over them: what
+ *		is sent there and back is bytes, as the server does it, and whoever
+ *		stands by sees them and may change what comes back.
  */
 #ifndef ELSEWHERE_H
 #define ELSEWHERE_H
 
 #include "data.h"
+
+/* bytes that may be added to a state */
+#define STATE_ROOM	1024
+
+/* What goes and comes, of one machine. */
+typedef struct Sent
+{
+	int			part;			/* number of the machine */
+	const KmPass *pass;			/* as it is read there, from: */
+	const unsigned char *bytes;
+	size_t		size;
+	unsigned char *state;		/* comes back; may be changed and moved */
+	size_t		state_size;
+} Sent;
 
 typedef struct Elsewhere
 {
@@ -18,19 +33,17 @@ typedef struct Elsewhere
 	KmFeature  *features;		/* the fit's */
 	KmRemote	remote;
 	int			nparts;
-	bool		damage;			/* see what changed bytes do */
+	void		(*pass_by) (void *arg, Sent *sent);	/* NULL: nobody does */
+	void	   *arg;
 	double		heavier;		/* what rows weigh after the first pass, if not
 								 * 0 */
 	bool		weighs_placed;	/* rows that a model places have weights */
-	uint64_t	random;
 	/* of the pass at hand */
 	KmFeature	told[DATA_FEATURES];
 	unsigned char *result;
 	long		fail_at;		/* number of the pass that fails; 0: none */
 	/* counted */
 	long		passes;
-	long		refused;		/* changed bytes that were noticed */
-	long		taken;			/* and that were not: still numbers */
 	bool		failed;
 } Elsewhere;
 
@@ -83,141 +96,6 @@ add_rows(Elsewhere *elsewhere, KmPart *part, int first, int step)
 	return KM_OK;
 }
 
-/* Each byte may be another; sometimes the end is missing. */
-static unsigned char *
-damaged(Elsewhere *elsewhere, const unsigned char *bytes, size_t *size)
-{
-	uint64_t   *random = &elsewhere->random;
-	unsigned char *copy = malloc(*size + 1);
-	int			flips = 1 + random_below(random, 3);
-
-	memcpy(copy, bytes, *size);
-	for (int i = 0; i < flips; i++)
-	{
-		unsigned char *at = copy + random_bits(random) % *size;
-
-		switch (random_below(random, 4))
-		{
-			case 0:
-				*at ^= (unsigned char) (1 << random_below(random, 8));
-				break;
-			case 1:
-				*at = 0xff;
-				break;
-			case 2:
-				*at = 0x7f;
-				break;
-			default:
-				*at = (unsigned char) random_bits(random);
-		}
-	}
-	if (random_below(random, 10) == 0)
-		*size = random_bits(random) % *size;
-	return copy;
-}
-
-static void
-count(Elsewhere *elsewhere, KmStatus status)
-{
-	if (status == KM_OK)
-		elsewhere->taken++;
-	else
-		elsewhere->refused++;
-}
-
-/* What another machine makes of a pass that is not what was sent. */
-static void
-try_changed(Elsewhere *elsewhere, const unsigned char *changed, size_t size)
-{
-	const KmHost *host = &elsewhere->host->host;
-	KmPass	   *pass;
-	KmPart	   *part;
-	KmStatus	status = km_pass_check(changed, size);
-	size_t		written;
-
-	if (status == KM_OK)
-		status = km_pass_read(host, changed, size, &pass);
-	count(elsewhere, status);
-	if (status != KM_OK)
-		return;
-	if (pass->model->nfeatures == elsewhere->data->nfeatures &&
-		pass->step != 0 &&
-		km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
-	{
-		(void) add_rows(elsewhere, part, 0, 13);
-		if (km_part_size(part, &written) == KM_OK && written < 100000000)
-		{
-			unsigned char *state = malloc(written);
-
-			km_part_write(part, state);
-			free(state);
-		}
-		km_part_free(part);
-	}
-	km_pass_free(host, pass);
-}
-
-static void
-try_pass(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
-{
-	unsigned char *changed = damaged(elsewhere, bytes, &size);
-
-	try_changed(elsewhere, changed, size);
-	free(changed);
-}
-
-/* form and step of a pass's header */
-#define AT_FORM		4
-#define AT_STEP		6
-#define STEPS		12
-
-/* Rows of each form for each step, whatever the input is. */
-static void
-try_forms(Elsewhere *elsewhere, const unsigned char *bytes, size_t size)
-{
-	unsigned char *changed = malloc(size);
-
-	memcpy(changed, bytes, size);
-	for (uint16_t form = 0; form <= KM_FORM_PLACED; form++)
-	{
-		for (uint16_t step = 0; step <= STEPS; step++)
-		{
-			memcpy(changed + AT_FORM, &form, sizeof(form));
-			memcpy(changed + AT_STEP, &step, sizeof(step));
-			try_changed(elsewhere, changed, size);
-		}
-	}
-	free(changed);
-}
-
-/* What we make of a state that is not what was sent. */
-static void
-try_state(Elsewhere *elsewhere, const KmPass *pass,
-		  const unsigned char *bytes, size_t size)
-{
-	const KmHost *host = &elsewhere->host->host;
-	unsigned char *changed = damaged(elsewhere, bytes, &size);
-	KmPart	   *part;
-	size_t		written;
-	KmStatus	status;
-
-	if (km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
-	{
-		(void) add_rows(elsewhere, part, 0, 7);
-		status = km_part_merge(part, changed, size);
-		count(elsewhere, status);
-		if (status == KM_OK && km_part_size(part, &written) == KM_OK)
-		{
-			unsigned char *state = malloc(written);
-
-			km_part_write(part, state);
-			free(state);
-		}
-		km_part_free(part);
-	}
-	free(changed);
-}
-
 /* One machine's rows; the state as bytes. */
 static KmStatus
 run_part(Elsewhere *elsewhere, const unsigned char *bytes, size_t size, int p,
@@ -225,32 +103,28 @@ run_part(Elsewhere *elsewhere, const unsigned char *bytes, size_t size, int p,
 {
 	const KmHost *host = &elsewhere->host->host;
 	KmPass	   *pass;
-	KmPart	   *part;
-	KmStatus	status = km_pass_check(bytes, size);
+	KmPart	   *part = NULL;
+	KmStatus	status;
 
-	if (status != KM_OK)
-		return status;
+	KM_TRY(km_pass_check(bytes, size));
 	KM_TRY(km_pass_read(host, bytes, size, &pass));
-	status = km_part_create(host, pass, (KmSimd) (p % 2), &part);
+	status = km_part_create(host, pass, (KmSimd) (p % 4), &part);
+	if (status == KM_OK)
+		status = add_rows(elsewhere, part, p, elsewhere->nparts);
+	if (status == KM_OK)
+		status = km_part_size(part, state_size);
 	if (status == KM_OK)
 	{
-		status = add_rows(elsewhere, part, p, elsewhere->nparts);
-		if (status == KM_OK)
-			status = km_part_size(part, state_size);
-		if (status == KM_OK)
-		{
-			*state = malloc(*state_size);
-			km_part_write(part, *state);
-			if (elsewhere->damage)
-				try_forms(elsewhere, bytes, size);
-			for (int i = 0; i < 5 && elsewhere->damage; i++)
-			{
-				try_pass(elsewhere, bytes, size);
-				try_state(elsewhere, pass, *state, *state_size);
-			}
-		}
-		km_part_free(part);
+		Sent		sent = {p, pass, bytes, size, NULL, *state_size};
+
+		sent.state = calloc(sent.state_size + STATE_ROOM, 1);
+		km_part_write(part, sent.state);
+		if (elsewhere->pass_by != NULL)
+			elsewhere->pass_by(elsewhere->arg, &sent);
+		*state = sent.state;
+		*state_size = sent.state_size;
 	}
+	km_part_free(part);
 	km_pass_free(host, pass);
 	return status;
 }
@@ -309,8 +183,7 @@ run_elsewhere(void *arg, const KmJob *job, const unsigned char **bytes, size_t *
 	if (elsewhere->placing_model != NULL)
 	{
 		pass.form = KM_FORM_PLACED;
-		if (elsewhere->weighs_placed)
-			pass.weight_argument = 0;
+		pass.weight_argument = elsewhere->weighs_placed ? 0 : -1;
 		model = *elsewhere->placing_model;
 		model.k = model.last_id = 0;
 	}
@@ -340,7 +213,6 @@ elsewhere_init(Elsewhere *elsewhere, TestHost *host, const Data *data,
 	elsewhere->data = data;
 	elsewhere->options = options;
 	elsewhere->nparts = nparts;
-	elsewhere->random = 77;
 	elsewhere->remote.run = run_elsewhere;
 	elsewhere->remote.arg = elsewhere;
 }
@@ -366,6 +238,14 @@ begin_elsewhere(Elsewhere *elsewhere, Fitted *fitted)
 	if (fitted->fit != NULL)
 		fitted->rows = NULL;
 	return fitted->status;
+}
+
+/* fitted must be freed whatever the status */
+MAYBE_UNUSED static KmStatus
+fit_elsewhere(Elsewhere *elsewhere, int k, const double *init, Fitted *fitted)
+{
+	(void) begin_elsewhere(elsewhere, fitted);
+	return fit_finish(fitted, k, init);
 }
 
 #endif							/* ELSEWHERE_H */

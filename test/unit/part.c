@@ -5,27 +5,11 @@
  *		the way do no harm.
  */
 #include "elsewhere.h"
+#include "variants.h"
 
 /* ---- fits ---- */
 
-typedef enum Flags
-{
-	COSINE = 1,
-	CLIP = 2,
-	NULLS = 4,					/* filled */
-	WEIGHTED = 8,
-	EMPTY = 16,					/* a start that leaves a segment empty */
-	FAR = 32					/* of zero */
-} Flags;
-
-static const struct
-{
-	const char *name;
-	KmScale		scale;
-	int			flags;
-	int			categories;
-	int			sample;
-}			variants[] = {
+static const Variant variants[] = {
 	{"zscore", KM_ZSCORE, 0, 0, 20000},
 	{"minmax", KM_MINMAX, 0, 0, 20000},
 	{"maxabs, small sample", KM_MAXABS, 0, 0, 150},
@@ -47,14 +31,7 @@ make_variant(int v, int nrows, Data *data, KmOptions *options)
 	uint64_t	state = 500 + v;
 	int			flags = variants[v].flags;
 
-	km_options_default(options);
-	options->scale = variants[v].scale;
-	options->distance = flags & COSINE ? KM_COSINE : KM_EUCLIDEAN;
-	options->clip = (flags & CLIP) != 0;
-	options->clip_low = 0.05;
-	options->clip_high = 0.9;
-	options->fill_nulls = (flags & NULLS) != 0;
-	options->sample = variants[v].sample;
+	variant_options(&variants[v], options);
 	options->n_init = 2;
 	data_blobs(data, &state, nrows, 4, 5, 0.3);
 	for (int f = 0; f < variants[v].categories; f++)
@@ -69,13 +46,6 @@ make_variant(int v, int nrows, Data *data, KmOptions *options)
 		for (int i = 0; i < nrows; i++)
 			data->weights[i] = 0.1 + random_share(&state) * 7;
 	}
-}
-
-static void
-fit_elsewhere(Elsewhere *elsewhere, int k, const double *init, Fitted *fitted)
-{
-	(void) begin_elsewhere(elsewhere, fitted);
-	(void) fit_finish(fitted, k, init);
 }
 
 static const double *
@@ -244,6 +214,164 @@ test_evaluation(void)
 
 /* ---- changed bytes ---- */
 
+typedef struct Damage
+{
+	Elsewhere  *of;
+	uint64_t	random;
+	/* changed bytes that */
+	long		refused;		/* were noticed */
+	long		taken;			/* and were not: still numbers */
+} Damage;
+
+/* Each byte may be another; sometimes the end is missing. */
+static unsigned char *
+damaged(Damage *damage, const unsigned char *bytes, size_t *size)
+{
+	uint64_t   *random = &damage->random;
+	unsigned char *copy = malloc(*size + 1);
+	int			flips = 1 + random_below(random, 3);
+
+	memcpy(copy, bytes, *size);
+	for (int i = 0; i < flips; i++)
+	{
+		unsigned char *at = copy + random_bits(random) % *size;
+
+		switch (random_below(random, 4))
+		{
+			case 0:
+				*at ^= (unsigned char) (1 << random_below(random, 8));
+				break;
+			case 1:
+				*at = 0xff;
+				break;
+			case 2:
+				*at = 0x7f;
+				break;
+			default:
+				*at = (unsigned char) random_bits(random);
+		}
+	}
+	if (random_below(random, 10) == 0)
+		*size = random_bits(random) % *size;
+	return copy;
+}
+
+static void
+count(Damage *damage, KmStatus status)
+{
+	if (status == KM_OK)
+		damage->taken++;
+	else
+		damage->refused++;
+}
+
+/* What another machine makes of a pass that is not what was sent. */
+static void
+try_changed(Damage *damage, const unsigned char *changed, size_t size)
+{
+	const KmHost *host = &damage->of->host->host;
+	KmPass	   *pass;
+	KmPart	   *part;
+	KmStatus	status = km_pass_check(changed, size);
+	size_t		written;
+
+	if (status == KM_OK)
+		status = km_pass_read(host, changed, size, &pass);
+	count(damage, status);
+	if (status != KM_OK)
+		return;
+	if (pass->model->nfeatures == damage->of->data->nfeatures &&
+		pass->step != 0 &&
+		km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
+	{
+		(void) add_rows(damage->of, part, 0, 13);
+		if (km_part_size(part, &written) == KM_OK && written < 100000000)
+		{
+			unsigned char *state = malloc(written);
+
+			km_part_write(part, state);
+			free(state);
+		}
+		km_part_free(part);
+	}
+	km_pass_free(host, pass);
+}
+
+static void
+try_pass(Damage *damage, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = damaged(damage, bytes, &size);
+
+	try_changed(damage, changed, size);
+	free(changed);
+}
+
+/* form and step of a pass's header */
+#define AT_FORM		4
+#define AT_STEP		6
+#define STEPS		12
+
+/* Rows of each form for each step, whatever the input is. */
+static void
+try_forms(Damage *damage, const unsigned char *bytes, size_t size)
+{
+	unsigned char *changed = malloc(size);
+
+	memcpy(changed, bytes, size);
+	for (uint16_t form = 0; form <= KM_FORM_PLACED; form++)
+	{
+		for (uint16_t step = 0; step <= STEPS; step++)
+		{
+			memcpy(changed + AT_FORM, &form, sizeof(form));
+			memcpy(changed + AT_STEP, &step, sizeof(step));
+			try_changed(damage, changed, size);
+		}
+	}
+	free(changed);
+}
+
+/* What we make of a state that is not what was sent. */
+static void
+try_state(Damage *damage, const KmPass *pass,
+		  const unsigned char *bytes, size_t size)
+{
+	const KmHost *host = &damage->of->host->host;
+	unsigned char *changed = damaged(damage, bytes, &size);
+	KmPart	   *part;
+	size_t		written;
+	KmStatus	status;
+
+	if (km_part_create(host, pass, KM_SIMD_AUTO, &part) == KM_OK)
+	{
+		(void) add_rows(damage->of, part, 0, 7);
+		status = km_part_merge(part, changed, size);
+		count(damage, status);
+		if (status == KM_OK && km_part_size(part, &written) == KM_OK)
+		{
+			unsigned char *state = malloc(written);
+
+			km_part_write(part, state);
+			free(state);
+		}
+		km_part_free(part);
+	}
+	free(changed);
+}
+
+/* See what changed bytes do; those that go on are as they were. */
+static void
+try_damage(void *arg, Sent *sent)
+{
+	Damage	   *damage = arg;
+
+	try_forms(damage, sent->bytes, sent->size);
+	for (int i = 0; i < 5; i++)
+	{
+		try_pass(damage, sent->bytes, sent->size);
+		try_state(damage, sent->pass, sent->state, sent->state_size);
+	}
+}
+
 static void
 test_damage(void)
 {
@@ -257,18 +385,19 @@ test_damage(void)
 		Data		data;
 		Fitted		there;
 		Elsewhere	elsewhere;
+		Damage		damage = {&elsewhere, 1234 + v, 0, 0};
 
 		host_init(&host);
 		make_variant(v, 200, &data, &options);
 		options.n_init = 1;
 		elsewhere_init(&elsewhere, &host, &data, &options, 2);
-		elsewhere.damage = true;
-		elsewhere.random = 1234 + v;
+		elsewhere.pass_by = try_damage;
+		elsewhere.arg = &damage;
 		fit_elsewhere(&elsewhere, 3, NULL, &there);
 		check(there.status == KM_OK, "changed bytes do no harm: %s",
 			  variants[v].name);
-		refused += elsewhere.refused;
-		taken += elsewhere.taken;
+		refused += damage.refused;
+		taken += damage.taken;
 		fitted_free(&there);
 		data_free(&data);
 		free(elsewhere.result);
