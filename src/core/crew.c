@@ -7,7 +7,6 @@
 
 #include "crew.h"
 
-/* arrays do not share cache lines */
 /* ---- a member's part ---- */
 
 static void *
@@ -46,7 +45,8 @@ part_report(void *arg, KmPhase phase, int64_t done, int64_t total)
 }
 
 void
-km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer, KmTask *task)
+km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer,
+				KmTask *task)
 {
 	memset(part, 0, sizeof(*part));
 	part->of = host;
@@ -111,7 +111,7 @@ void
 km_crew_help(const KmHost *host, int member, int task, KmHandle input)
 {
 	void	   *memory = host->crew->see(host->crew->arg, input);
-	KmMember		part;
+	KmMember	part;
 	KmStatus	status = KM_NO_MEMORY;
 
 	/* the caller finds that nobody came */
@@ -141,6 +141,7 @@ km_crew_help(const KmHost *host, int member, int task, KmHandle input)
 
 /* ---- laying out memory ---- */
 
+/* arrays do not share cache lines */
 size_t
 km_lay(size_t *end, size_t count, size_t size)
 {

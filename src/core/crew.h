@@ -89,8 +89,8 @@ typedef struct KmMember
 	bool		was_told;		/* by the host, to stop */
 } KmMember;
 
-extern void km_member_begin(KmMember *part, const KmHost *host, KmPoll *outer,
-						  KmTask *task);
+extern void km_member_begin(KmMember *part, const KmHost *host,
+							KmPoll *outer, KmTask *task);
 /* a failure, unless the task was to stop anyhow; OK is none */
 extern void km_member_end(KmMember *part, KmStatus status);
 

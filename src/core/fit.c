@@ -550,6 +550,8 @@ find_total(KmFit *fit, const KmSolution *solution)
 
 		for (int c = 0; c < lloyd->k; c++)
 			sum = km_wide_add(sum, lloyd->rows.sums[(size_t) c * width + j]);
+		/* from one segment to the next is far */
+		km_poll_within(&fit->poll, 8.0 * lloyd->k);
 		if (j < fit->space.nnum)
 			unit = fit->space.unit[j];
 		for (int f = 0; f < fit->space.ncat; f++)
@@ -558,8 +560,6 @@ find_total(KmFit *fit, const KmSolution *solution)
 				unit = fit->space.factor[f];
 		}
 		all = (double) sum * unit;
-		/* from one segment to the next is far */
-		km_poll_within(&fit->poll, 8.0 * lloyd->k);
 		between += all * all;
 	}
 	fit->total = (fit->squares - between / weight) * fit->weight_unit;

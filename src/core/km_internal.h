@@ -45,6 +45,14 @@ km_wide_add(KmWide a, KmWide b)
 	return (KmWide) ((KmUWide) a + (KmUWide) b);
 }
 
+/*
+ * No count of rows and no sum of their rounded weights reaches the first, and
+ * no such weight the second (they are at most 2^40: scale.c), unless somebody
+ * made them up.
+ */
+#define KM_COUNT_MAX	(INT64_C(1) << 62)
+#define KM_WEIGHT_MAX	0x1p41
+
 /* ---- memory and polling (host.c) ---- */
 
 #define KM_CACHE_LINE	64

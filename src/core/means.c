@@ -165,6 +165,7 @@ static KmStatus
 merge_means(KmJob *job, const unsigned char *bytes, size_t size)
 {
 	MeansState *m = job->state;
+	int64_t		left = KM_COUNT_MAX;
 
 	if (size != size_means(job))
 		return KM_BAD_FORMAT;
@@ -174,16 +175,20 @@ merge_means(KmJob *job, const unsigned char *bytes, size_t size)
 
 		memcpy(&x, bytes, sizeof(x));
 		bytes += sizeof(x);
-		m->sums[i] = (KmWide) ((KmUWide) m->sums[i] + (KmUWide) x);
+		m->sums[i] = km_wide_add(m->sums[i], x);
 	}
+	/* all segments' together can be added up */
+	for (int c = 0; c < m->k; c++)
+		left -= m->size[c];
 	for (int c = 0; c < m->k; c++)
 	{
 		int64_t		n;
 
 		memcpy(&n, bytes, sizeof(n));
 		bytes += sizeof(n);
-		if (n < 0 || n > INT64_MAX / 2 - m->size[c])
+		if (n < 0 || n > left)
 			return KM_BAD_FORMAT;
+		left -= n;
 		m->size[c] += n;
 	}
 	return KM_OK;

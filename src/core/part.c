@@ -424,7 +424,6 @@ block_is_sane(const KmPart *part)
 	{
 		const double *tile = km_tile(table, part->block, t);
 		int			nrows = km_tile_rows(part->block, t);
-
 		bool		good = true;
 
 		for (int s = 0; s < table->nnum; s++)
@@ -433,9 +432,9 @@ block_is_sane(const KmPart *part)
 				good &= km_position_is_sane(&part->space, s,
 											tile[s * KM_LANES + l]);
 		}
-		/* weights are at most 2^40 */
 		for (int l = 0; l < nrows && table->weight_slot >= 0; l++)
-			good &= fabs(tile[table->weight_slot * KM_LANES + l]) < 0x1p41;
+			good &= fabs(tile[table->weight_slot * KM_LANES + l]) <
+				KM_WEIGHT_MAX;
 		if (!good)
 			return false;
 	}

@@ -204,7 +204,7 @@ leave_result(const KmMember *part, PassTask *pass, const PassJob *shared,
 
 	if (size <= shared->room)
 		bytes = km_task_at(pass, shared->bytes + shared->room *
-						(size_t) (member - 1));
+						   (size_t) (member - 1));
 	else
 	{
 		bytes = crew->share(crew->arg, size, &result->handle);
@@ -366,7 +366,7 @@ merge_results(PassTask *pass, const PassJob *shared, KmJob *job, int others,
 	{
 		PassResult *result = &results[m];
 		unsigned char *bytes = km_task_at(pass, shared->bytes +
-									   shared->room * (size_t) m);
+										  shared->room * (size_t) m);
 
 		if (!atomic_load_explicit(&result->is_there, memory_order_acquire))
 			continue;

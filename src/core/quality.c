@@ -110,7 +110,7 @@ compute_centroids(const KmSpace *space, KmPoll *poll, Means *means)
 		if (means->size[c] > 0)
 			km_mean_center(space, means->units, means->sums + c * width,
 						   means->size[c], means->centroids + c * width);
-		rows = (int64_t) ((uint64_t) rows + (uint64_t) means->size[c]);
+		rows += means->size[c];
 		/* divisions of 128 bits; then from memory */
 		if (!km_poll(poll, 20.0 * (double) width))
 			return KM_CANCELLED;
@@ -172,7 +172,7 @@ calinski_harabasz(const Scatter *scatter)
 
 	for (int c = 0; c < means->k; c++)
 	{
-		rows = (int64_t) ((uint64_t) rows + (uint64_t) means->size[c]);
+		rows += means->size[c];
 		within += km_fixed_value(&scatter->sums[c].plain) /
 			scatter->scales[c * scatter->step].square;
 		if (means->size[c] > 0)

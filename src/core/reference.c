@@ -823,7 +823,7 @@ km_reference_drops(KmFit *fit, int first, int n, int references,
 	ReferenceTask *task = NULL;
 	KmFit		own = {0};
 	KmHandle	handle;
-	KmMember		part;
+	KmMember	part;
 	KmStatus	status;
 
 	if (others > 0 && km_sample_share(&fit->sample) != 0)

@@ -190,8 +190,8 @@ merge_entries(KmJob *job, const unsigned char *bytes, int n, double *tile)
 			memcpy(&tile[slot * KM_LANES + l], bytes + sizeof(counts[l]) +
 				   sizeof(double) * slot, sizeof(double));
 		if (counts[l][0] < 1 || counts[l][1] < 1 ||
-			counts[l][0] >= INT64_C(1) << 62 ||
-			counts[l][1] >= INT64_C(1) << 62 ||
+			counts[l][0] >= KM_COUNT_MAX ||
+			counts[l][1] >= KM_COUNT_MAX ||
 			!content_is_sane(job->space, tile, l))
 			return KM_BAD_FORMAT;
 	}
@@ -221,7 +221,7 @@ merge_sample(KmJob *job, const unsigned char *bytes, size_t size)
 	if (size < sizeof(KmWide) || (size - sizeof(KmWide)) % entry != 0)
 		return KM_BAD_FORMAT;
 	memcpy(&squares, bytes, sizeof(squares));
-	s->squares = (KmWide) ((KmUWide) s->squares + (KmUWide) squares);
+	s->squares = km_wide_add(s->squares, squares);
 	bytes += sizeof(KmWide);
 	n = (size - sizeof(KmWide)) / entry;
 	tile = km_alloc(job->host, (size_t) s->sketch.nslots * KM_LANES,

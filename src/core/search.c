@@ -642,7 +642,7 @@ km_search(KmSample *sample, const KmSpace *space, KmPoll *poll,
 	int			others = search_others(sample, space, options, k);
 	KmHandle	handle;
 	ChainTask  *chains = NULL;
-	KmMember		part;
+	KmMember	part;
 	KmSpace		own = *space;
 	KmStatus	status;
 

@@ -360,7 +360,7 @@ measure_batch(const KmDraw *draw, const KmSpace *space, KmPoll *poll,
 	KmHandle	handle;
 	PairTask   *task = create_task(draw, space, simd, n, k, labels, others,
 								   &handle);
-	KmMember		part;
+	KmMember	part;
 	KmStatus	status;
 
 	if (task == NULL && others > 0)

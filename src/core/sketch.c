@@ -14,9 +14,6 @@
 /* entries above want before a prune */
 #define SPARE(want)		((want) + 1024)
 
-/* sums of weights stay below it, unless somebody made them up */
-#define COUNT_MAX		(INT64_C(1) << 62)
-
 /*
  * Looking at an entry that is anywhere, and so in no cache when there are
  * millions, takes as long as so many multiply-adds.
@@ -321,8 +318,8 @@ km_sketch_offer(KmSketch *sketch, KmPoll *poll, const double *lane,
 				s++;
 			if (s == sketch->nslots)
 			{
-				if (entry->weight >= COUNT_MAX - offered->weight ||
-					entry->copies >= COUNT_MAX - offered->copies)
+				if (entry->weight >= KM_COUNT_MAX - offered->weight ||
+					entry->copies >= KM_COUNT_MAX - offered->copies)
 					return KM_BAD_FORMAT;
 				entry->weight += offered->weight;
 				entry->copies += offered->copies;

@@ -443,7 +443,7 @@ run_refits(const KmEvidence *evidence, RefitTask *task, KmHandle handle)
 {
 	const KmHost *host = evidence->fit->host;
 	KmDraw		draw = *evidence->draw;
-	KmMember		part;
+	KmMember	part;
 
 	if (handle != 0)
 		host->crew->call(host->crew->arg, KM_TASK_REFITS, handle);

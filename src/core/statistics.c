@@ -14,12 +14,6 @@
 /* doubles gathered from tiles before they go into exact sums */
 #define CHUNK	1024
 
-/* no sum of rows or weights reaches this */
-#define COUNT_MAX	(INT64_C(1) << 62)
-
-/* rounded weights are at most 2^40, if they are those that were counted */
-#define WEIGHT_MAX	0x1p41
-
 double
 km_round_weight(const KmRounding *rounding, double weight)
 {
@@ -167,7 +161,7 @@ add_numbers(KmStatistics *s, const KmTable *table, const KmBlock *block,
 				weights[i] = km_round_weight(&s->rounding, weights[i]);
 			/* heavier than all were when they were counted (scale.c) */
 			if (s->rounding.root > 0 &&
-				!(weights[i] >= 0 && weights[i] < WEIGHT_MAX))
+				!(weights[i] >= 0 && weights[i] < KM_WEIGHT_MAX))
 				return KM_BAD_FORMAT;
 		}
 	}
@@ -284,13 +278,13 @@ limbs_are_sane(const int64_t *limbs, int n)
 		if (limbs[i] < 0 || limbs[i] > UINT32_MAX)
 			return false;
 	}
-	return limbs[n - 1] > -COUNT_MAX / 2 && limbs[n - 1] < COUNT_MAX / 2;
+	return limbs[n - 1] > -KM_COUNT_MAX / 2 && limbs[n - 1] < KM_COUNT_MAX / 2;
 }
 
 static bool
 is_count(int64_t n)
 {
-	return n >= 0 && n < COUNT_MAX;
+	return n >= 0 && n < KM_COUNT_MAX;
 }
 
 static bool

@@ -91,14 +91,14 @@ km_sums_merge(KmSums *sums, int k, int width, const unsigned char *bytes)
 		KmWide		x;
 
 		memcpy(&x, bytes, sizeof(x));
-		sums->sums[i] = (KmWide) ((KmUWide) sums->sums[i] + (KmUWide) x);
+		sums->sums[i] = km_wide_add(sums->sums[i], x);
 	}
 	for (int c = 0; c < k; c++, bytes += sizeof(KmWide))
 	{
 		KmWide		x;
 
 		memcpy(&x, bytes, sizeof(x));
-		sums->weight[c] = (KmWide) ((KmUWide) sums->weight[c] + (KmUWide) x);
+		sums->weight[c] = km_wide_add(sums->weight[c], x);
 	}
 	for (int c = 0; c < k; c++, bytes += sizeof(int64_t))
 	{

@@ -61,3 +61,9 @@ kseg_text_array(char *const *texts, int n)
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false,
 										   TYPALIGN_INT));
 }
+
+Datum
+kseg_name_datum(const char *name)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}

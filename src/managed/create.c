@@ -205,8 +205,7 @@ check_column_is_free(const KsegSegmentation *s)
 	Datum		values[2];
 
 	values[0] = ObjectIdGetDatum(s->target);
-	values[1] = DirectFunctionCall1(namein,
-									CStringGetDatum(s->segment_column));
+	values[1] = kseg_name_datum(s->segment_column);
 	if (is_registered("SELECT 1 FROM %s.kseg_segmentations"
 					  " WHERE segment_column = $2 AND (target = $1 OR"
 					  " target IN (SELECT relid FROM pg_partition_tree($1)) OR"
@@ -252,8 +251,7 @@ make_row(const KsegSegmentation *s, Datum *values, char *nulls)
 	values[11] = ObjectIdGetDatum(s->owner);
 	values[12] = kseg_text_array(s->keys, s->nkeys);
 	values[13] = ObjectIdGetDatum(s->target);
-	values[14] = DirectFunctionCall1(namein,
-									 CStringGetDatum(s->segment_column));
+	values[14] = kseg_name_datum(s->segment_column);
 	values[15] = BoolGetDatum(s->owns_target);
 	AtEOXact_GUC(true, guc_level);
 }

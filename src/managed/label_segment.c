@@ -120,16 +120,14 @@ write_label(const KsegSegmentation *s, int segment, const char *label,
 	NAMEOID};
 	Datum		values[6];
 	char		nulls[] = "      ";
-	NameData	caller;
 
-	namestrcpy(&caller, GetUserNameFromId(GetUserId(), false));
 	values[0] = Int32GetDatum(s->id);
 	values[1] = Int32GetDatum(segment);
 	values[2] = CStringGetTextDatum(label);
 	values[3] = note;
 	nulls[3] = no_note ? 'n' : ' ';
 	values[4] = Int32GetDatum(s->version);
-	values[5] = NameGetDatum(&caller);
+	values[5] = kseg_name_datum(GetUserNameFromId(GetUserId(), false));
 	kseg_registry_execute("INSERT INTO %s.kseg_labels (segmentation, segment,"
 						  " label, note, version, labelled, labelled_by)"
 						  " VALUES ($1, $2, $3, $4, $5, now(), $6)"

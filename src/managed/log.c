@@ -156,8 +156,7 @@ kseg_run_log(const KsegSegmentation *s, const KsegPass *pass, KsegRun *run)
 	values[i++] = BoolGetDatum(run->held);
 	nulls[i] = run->proposed_k == 0 ? 'n' : ' ';
 	values[i++] = Int32GetDatum(run->proposed_k);
-	values[i++] = DirectFunctionCall1(namein,
-									  CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+	values[i++] = kseg_name_datum(GetUserNameFromId(GetUserId(), false));
 
 	SPI_connect();
 	kseg_registry_execute("INSERT INTO %s.kseg_runs (id, segmentation,"

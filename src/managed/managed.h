@@ -166,11 +166,13 @@ extern Oid	kseg_registry_model_type(void);
 extern KmModel *kseg_registry_model(const KsegSegmentation *s, int version,
 									TimestampTz *created);
 
-/* Arrays as parameters (arrays.c).  Of integers, 0 becomes a null. */
+/* Arrays, and a name, as parameters (arrays.c).  Of integers, 0 becomes a null. */
 extern Datum kseg_int_array(const int *numbers, int n);
 extern Datum kseg_count_array(const int64 *counts, int n);
 extern Datum kseg_number_array(const double *numbers, int n);
 extern Datum kseg_text_array(char *const *texts, int n);
+/* a name with all its bytes, which a shorter string has not */
+extern Datum kseg_name_datum(const char *name);
 
 /* ---- whose rights (registry.c) ---- */
 
