@@ -107,8 +107,12 @@ my $refits = q{
 	SELECT run_id, action, scored, changed, new, gone, unassigned FROM kseg_run('accounts', 'refit');
 };
 
+# What sessions counted that have ended; psql does not wait for that.
 sub counters
 {
+	$node->poll_query_until($_[0], q{
+		SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'
+	}) or die 'a session does not end';
 	return ask($_[0], q{
 		SELECT relname, n_tup_upd, n_tup_del FROM pg_stat_user_tables
 		WHERE relname IN ('Customers', 'accounts_segments', 'kseg_history', 'kseg_models', 'kseg_labels') ORDER BY relname});

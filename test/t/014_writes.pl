@@ -53,16 +53,26 @@ sub rows
 	return ask("SELECT md5(string_agg(format('%s %s %s', ctid, xmin, t), ',' ORDER BY ctid)) FROM $_[0] AS t");
 }
 
-# Counters of a table: each call is a session of its own, so that those before
-# have reported theirs.
+# Each call is a session of its own, which counts for others when it has ended;
+# psql does not wait for that.
+sub others_have_ended
+{
+	$node->poll_query_until('postgres', q{
+		SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'
+	}) or die 'a session does not end';
+}
+
+# Counters of a table.
 sub counters
 {
+	others_have_ended();
 	return [ split /\|/, ask("SELECT n_tup_ins, n_tup_upd, n_tup_del, n_dead_tup FROM pg_stat_user_tables WHERE relid = '$_[0]'::regclass") ];
 }
 
 # How often a row of the history was found by an index.
 sub found
 {
+	others_have_ended();
 	return ask("SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'kseg_history'::regclass");
 }
 
