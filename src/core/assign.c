@@ -666,7 +666,8 @@ km_assigning_run(KmLloyd *lloyd, KmAssignMode mode, const KmSums **rows,
 	input.has_single = assigning->has_single;
 	input.all_drift = lloyd->all_drift;
 	memcpy(assigning->input, &input, sizeof(input));
-	memcpy(centers, lloyd->centers, sizeof(double) * cells);
+	km_copy(lloyd->space->host, centers, lloyd->centers,
+			sizeof(double) * cells);
 	memcpy(centers + cells, lloyd->way, sizeof(double) * k);
 	memcpy(centers + cells + k, lloyd->drift, sizeof(double) * k);
 	memcpy(centers + cells + 2 * k, lloyd->last_way, sizeof(double) * k);

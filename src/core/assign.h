@@ -15,7 +15,8 @@ extern KmStatus km_sums_create(const KmHost *host, int k, int width,
 extern void km_sums_free(const KmHost *host, KmSums *sums);
 extern void km_sums_clear(KmSums *sums, int k, int width);
 /* true: that changed something */
-extern bool km_sums_add(KmSums *into, const KmSums *from, int k, int width);
+extern bool km_sums_add(KmSums *into, const KmSums *from, int k, int width,
+						KmPoll *poll);
 extern bool km_sums_differ(const KmSums *a, const KmSums *b, int k,
 						   int width);
 /* as bytes, and from another's bytes */

@@ -482,9 +482,9 @@ make_input(KmJob *job, const void *head, size_t head_size, const void *array,
 		memcpy(input + head_size, array, array_size);
 	input += head_size + array_size;
 	if (n > 0)
-		memcpy(input, centers, n);
+		km_copy(job->host, input, centers, n);
 	if (targets != NULL)
-		memcpy(input + n, targets, n);
+		km_copy(job->host, input + n, targets, n);
 	return KM_OK;
 }
 

@@ -411,8 +411,8 @@ polish(KmFit *fit, const double *centers, int k, KmSolution *solution)
 			if (fit->lloyd.rows.size[c] < solution->smallest)
 				solution->smallest = fit->lloyd.rows.size[c];
 		}
-		memcpy(solution->centers, fit->lloyd.centers,
-			   sizeof(double) * k * fit->space.width);
+		km_copy(fit->host, solution->centers, fit->lloyd.centers,
+				sizeof(double) * k * fit->space.width);
 		fit->in_lloyd = solution;
 	}
 	return KM_OK;

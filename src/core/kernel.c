@@ -164,8 +164,9 @@ km_packed_create(const KmSpace *space, int max_k, KmPacked *packed)
 
 	memset(packed, 0, sizeof(*packed));
 	packed->stride = (int) stride;
-	packed->memory = km_alloc(space->host, numeric + categories + unseen,
-							  sizeof(double));
+	/* so that km_packed_set(), which does not poll, meets no new memory */
+	packed->memory = km_alloc_zero(space->host, numeric + categories + unseen,
+								   sizeof(double));
 	packed->tables = km_alloc(space->host, space->ncat, sizeof(double *));
 	if (packed->memory == NULL || packed->tables == NULL)
 	{

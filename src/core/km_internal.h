@@ -73,6 +73,12 @@ km_first_line(void *memory)
 /* count * size bytes with overflow check; NULL when refused */
 extern void *km_alloc(const KmHost *host, size_t count, size_t size);
 extern void *km_alloc_zero(const KmHost *host, size_t count, size_t size);
+/*
+ * memcpy() of what may be all centers of a large model, to memory that may be
+ * new: like km_alloc_zero(), it polls now and then.
+ */
+extern void km_copy(const KmHost *host, void *to, const void *from,
+					size_t size);
 extern void km_free(const KmHost *host, void *pointer);
 
 static inline void

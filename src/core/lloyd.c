@@ -98,7 +98,8 @@ km_lloyd_start(KmLloyd *lloyd, const double *centers, int k)
 	if (!lloyd->assigned)
 		km_sums_clear(&lloyd->rows, k, lloyd->space->width);
 	if (centers != lloyd->centers)
-		memcpy(lloyd->centers, centers, sizeof(double) * cells);
+		km_copy(lloyd->space->host, lloyd->centers, centers,
+				sizeof(double) * cells);
 	km_poll_within(lloyd->poll, 8.0 * (double) cells);
 	clear_drift(lloyd);
 	lloyd->keeps_bounds = false;
@@ -185,11 +186,12 @@ km_lloyd_assign(KmLloyd *lloyd, bool bounded, int64_t *moved)
 			km_sums_differ(&lloyd->rows, found, lloyd->k, lloyd->space->width);
 		km_sums_clear(&lloyd->rows, lloyd->k, lloyd->space->width);
 		(void) km_sums_add(&lloyd->rows, found, lloyd->k,
-						   lloyd->space->width);
+						   lloyd->space->width, lloyd->poll);
 	}
 	else
 		lloyd->changed = *moved > 0 &&
-			km_sums_add(&lloyd->rows, found, lloyd->k, lloyd->space->width);
+			km_sums_add(&lloyd->rows, found, lloyd->k, lloyd->space->width,
+						lloyd->poll);
 	lloyd->assigned = true;
 	lloyd->has_empty = false;
 	for (int c = 0; c < lloyd->k; c++)
@@ -235,7 +237,7 @@ km_lloyd_renumber(KmLloyd *lloyd, const int *order)
 	lloyd->rows = rows;
 	lloyd->way = way;
 	set_ways(lloyd);
-	memcpy(lloyd->centers, lloyd->previous, sizeof(double) * k * width);
+	km_copy(host, lloyd->centers, lloyd->previous, sizeof(double) * k * width);
 	km_poll_within(lloyd->poll, 4.0 * k * (double) width);
 	return KM_OK;
 }
@@ -414,7 +416,8 @@ km_lloyd_update(KmLloyd *lloyd)
 {
 	size_t		cells = (size_t) lloyd->k * lloyd->space->width;
 
-	memcpy(lloyd->previous, lloyd->centers, sizeof(double) * cells);
+	km_copy(lloyd->space->host, lloyd->previous, lloyd->centers,
+			sizeof(double) * cells);
 	compute_means(lloyd);
 	if (lloyd->has_empty)
 		KM_TRY(fill_empty(lloyd));

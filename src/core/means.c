@@ -218,10 +218,9 @@ run_means(KmRun *run, const MeansInput *head, const double *units,
 	KmStatus	status = KM_NO_MEMORY;
 
 	job.input_size = sizeof(*head) + nnum + n;
-	job.input = input = km_alloc(run->host, 1, job.input_size);
+	job.input = input = km_alloc_zero(run->host, 1, job.input_size);
 	if (input != NULL)
 	{
-		memset(input, 0, job.input_size);
 		memcpy(input, head, sizeof(*head));
 		if (units != NULL && nnum > 0)
 			memcpy(input + sizeof(*head), units, nnum);

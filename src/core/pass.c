@@ -297,7 +297,8 @@ put_job(PassTask *pass, const KmJob *job, int others, const PassJob *shared)
 	if (job->space != NULL)
 		km_space_put(pass, shared->space, job->space);
 	if (job->input_size > 0)
-		memcpy(km_task_at(pass, shared->input), job->input, job->input_size);
+		km_copy(job->host, km_task_at(pass, shared->input), job->input,
+				job->input_size);
 	memset(km_task_at(pass, shared->results), 0, sizeof(PassResult) * others);
 }
 

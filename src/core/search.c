@@ -255,7 +255,8 @@ run_chain(KmSearch *search, int k, int most_failures, double *best)
 	double		enough = work_done(search) + WORK_CHAIN;
 
 	KM_TRY(settle(search, search->centers, k, INFINITY, best));
-	memcpy(search->centers, search->lloyd.centers, sizeof(double) * cells);
+	km_copy(search->space->host, search->centers, search->lloyd.centers,
+			sizeof(double) * cells);
 	while (failures < most_failures && k > 1 && work_done(search) < enough)
 	{
 		int64_t		row;
@@ -273,7 +274,8 @@ run_chain(KmSearch *search, int k, int most_failures, double *best)
 		KM_TRY(choose_swap(search, k, &row, &center));
 		if (center < 0)
 			break;				/* every row is at a center */
-		memcpy(search->lloyd.centers, search->centers, sizeof(double) * cells);
+		km_copy(search->space->host, search->lloyd.centers, search->centers,
+				sizeof(double) * cells);
 		km_row_center(&search->sample->table, search->space, row,
 					  search->lloyd.centers +
 					  (size_t) center * search->space->width);
@@ -281,8 +283,8 @@ run_chain(KmSearch *search, int k, int most_failures, double *best)
 		if (inertia < *best * (1 - BETTER))
 		{
 			*best = inertia;
-			memcpy(search->centers, search->lloyd.centers,
-				   sizeof(double) * cells);
+			km_copy(search->space->host, search->centers,
+					search->lloyd.centers, sizeof(double) * cells);
 			failures = 0;
 			stale = true;
 		}

@@ -39,20 +39,24 @@ km_sums_clear(KmSums *sums, int k, int width)
 }
 
 bool
-km_sums_add(KmSums *into, const KmSums *from, int k, int width)
+km_sums_add(KmSums *into, const KmSums *from, int k, int width, KmPoll *poll)
 {
 	KmWide		any = 0;
 
-	for (size_t i = 0; i < (size_t) k * width; i++)
-	{
-		any |= from->sums[i];
-		into->sums[i] += from->sums[i];
-	}
 	for (int c = 0; c < k; c++)
 	{
+		KmWide	   *to = into->sums + (size_t) c * width;
+		const KmWide *more = from->sums + (size_t) c * width;
+
+		for (int i = 0; i < width; i++)
+		{
+			any |= more[i];
+			to[i] += more[i];
+		}
 		any |= from->weight[c] | from->size[c];
 		into->weight[c] += from->weight[c];
 		into->size[c] += from->size[c];
+		km_poll_within(poll, 4.0 * width);
 	}
 	return any != 0;
 }
