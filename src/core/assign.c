@@ -37,7 +37,8 @@ add_recent(const KmJob *job)
 
 	for (int c = 0; c < state->input.k; c++)
 	{
-		int64_t    *recent = state->recent + (size_t) c * (space->nnum + 1);
+		int64_t    *recent = state->recent +
+			c * km_sums_stride(space->nnum);
 		KmWide	   *sums = state->rows.sums + (size_t) c * space->width;
 
 		for (int s = 0; s < space->nnum; s++)
@@ -60,7 +61,8 @@ move_plainly(const KmJob *job, const double *lane, int from, int to)
 	const KmSpace *space = job->space;
 	KmAssignState *state = job->state;
 	int			nnum = space->nnum;
-	int64_t    *plus = state->recent + (size_t) to * (nnum + 1);
+	size_t		stride = km_sums_stride(nnum);
+	int64_t    *plus = state->recent + to * stride;
 
 	if (from < 0)
 	{
@@ -69,7 +71,7 @@ move_plainly(const KmJob *job, const double *lane, int from, int to)
 	}
 	else
 	{
-		int64_t    *minus = state->recent + (size_t) from * (nnum + 1);
+		int64_t    *minus = state->recent + from * stride;
 
 		for (int s = 0; s < nnum; s++)
 		{
@@ -178,18 +180,19 @@ add_group(const KmJob *job, Group *group, const int32_t *id)
 {
 	bool		weighted = job->table->weight_slot >= 0;
 
-	for (int i = 0; i < group->nrows; i++)
+	for (int i = 0; i < group->nrows; i += KM_LANES)
 	{
-		const double *lane = group_lane(job, group, i);
+		const double *tile = group_lane(job, group, i);
+		int			nrows = group->nrows - i < KM_LANES ? group->nrows - i :
+			KM_LANES;
 
-		if (weighted)
-			km_move_row(job, lane, -1, id[i]);
-		else if (i % KM_LANES == 0)
-			add_tile(job, lane, group->nrows - i < KM_LANES ?
-					 group->nrows - i : KM_LANES, id + i);
-		if (group->own != NULL)
-			group->own[i] = (uint16_t) id[i];
+		if (!weighted)
+			add_tile(job, tile, nrows, id + i);
+		for (int l = 0; weighted && l < nrows; l++)
+			km_move_row(job, tile + l, -1, id[i + l]);
 	}
+	for (int i = 0; group->own != NULL && i < group->nrows; i++)
+		group->own[i] = (uint16_t) id[i];
 }
 
 /* All rows of the group belong where id says. */
@@ -477,12 +480,14 @@ make_state(KmJob *job, int max_k)
 	state->screening = km_screening(job->simd);
 	state->nearest = km_nearest_kernel(job->simd);
 	state->max_k = max_k;
-	state->recent = km_alloc_zero(job->host, (size_t) max_k *
-								  (job->space->nnum + 1), sizeof(int64_t));
+	state->recent_memory = km_alloc_zero(job->host, max_k *
+										 km_sums_stride(job->space->nnum) + KM_LANES,
+										 sizeof(int64_t));
 	state->way = km_alloc_zero(job->host, KM_ASSIGN_WAYS * ways,
 							   sizeof(float));
-	if (state->recent == NULL || state->way == NULL)
+	if (state->recent_memory == NULL || state->way == NULL)
 		return KM_NO_MEMORY;
+	state->recent = km_first_line(state->recent_memory);
 	state->drift = state->way + ways;
 	state->last_way = state->drift + ways;
 	state->last_drift = state->last_way + ways;
@@ -560,7 +565,7 @@ close_assign(KmJob *job)
 	if (state == NULL)
 		return;
 	km_free(job->host, state->waiting.screen.x);
-	km_free(job->host, state->recent);
+	km_free(job->host, state->recent_memory);
 	km_free(job->host, state->way);
 	km_sums_free(job->host, &state->rows);
 	km_packed_free(job->space, &state->packed);

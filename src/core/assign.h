@@ -158,8 +158,9 @@ typedef struct KmAssignState
 	float		all_drift;
 	/* the result */
 	KmSums		rows;			/* added, less those taken away */
-	int64_t    *recent;			/* max_k x (nnum + 1): sums, and numbers of
-								 * rows, that are not yet in rows */
+	int64_t    *recent;			/* KmScreening.add's: what is not yet in
+								 * rows */
+	void	   *recent_memory;
 	int			nrecent;		/* rows in there */
 	KmAssignCounts counts;
 } KmAssignState;

@@ -180,6 +180,7 @@ look_up_avx2(const float *table, __m256i at, int n)
 	_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), \
 						 _mm512_set1_ps(FAR_AWAY), a)
 #define LEAST(v)	_mm512_reduce_min_ps(v)
+#define HAS_ADD
 
 static inline KM_TARGET_AVX512 __m512
 look_up_avx512(const float *table, __m512i at, int n)
@@ -200,6 +201,68 @@ look_up_avx512(const float *table, __m512i at, int n)
 									low, high);
 	}
 	return _mm512_i32gather_ps(at, table, 4);
+}
+
+/*
+ * Eight columns of eight rows, turned.  Elements are numbered from the lowest,
+ * and written as column and row: 00 is the first row's value in the first
+ * column.
+ */
+static inline KM_TARGET_AVX512 void
+turn_avx512(__m512i v[KM_LANES])
+{
+	__m512i		pairs[KM_LANES];
+
+	/* 00 10 02 12 04 14 06 16, and 01 11 03 13 05 15 07 17 */
+	for (int i = 0; i < KM_LANES; i += 2)
+	{
+		pairs[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
+		pairs[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		/* 00 10 04 14 20 30 24 34, and 02 12 06 16 22 32 26 36 */
+		__m512i		a = _mm512_shuffle_i64x2(pairs[i], pairs[i + 2], 0x88);
+		__m512i		b = _mm512_shuffle_i64x2(pairs[i], pairs[i + 2], 0xdd);
+		__m512i		c = _mm512_shuffle_i64x2(pairs[i + 4], pairs[i + 6], 0x88);
+		__m512i		d = _mm512_shuffle_i64x2(pairs[i + 4], pairs[i + 6], 0xdd);
+
+		v[i] = _mm512_shuffle_i64x2(a, c, 0x88);
+		v[i + 4] = _mm512_shuffle_i64x2(a, c, 0xdd);
+		v[i + 2] = _mm512_shuffle_i64x2(b, d, 0x88);
+		v[i + 6] = _mm512_shuffle_i64x2(b, d, 0xdd);
+	}
+}
+
+/*
+ * KmScreening.add: a row's eight slots at once.  Whole vectors are stored, so
+ * that the next row of the segment finds them on their way.
+ */
+static KM_TARGET_AVX512 void
+add_avx512(const double *tile, const double *scale, int nnum, int nrows,
+		   const int32_t *id, int64_t *sums)
+{
+	size_t		stride = km_sums_stride(nnum);
+
+	for (int s = 0; s <= nnum; s += KM_LANES)
+	{
+		__m512i		rows[KM_LANES];
+
+		/* the number of rows is a column of ones; then there are zeros */
+		for (int i = 0; i < KM_LANES; i++, tile += KM_LANES)
+			rows[i] = s + i < nnum ?
+				_mm512_cvttpd_epi64(_mm512_mul_pd(_mm512_loadu_pd(tile),
+												  _mm512_set1_pd(scale[s + i]))) :
+				_mm512_set1_epi64(s + i == nnum);
+		turn_avx512(rows);
+		for (int l = 0; l < nrows; l++)
+		{
+			int64_t    *to = sums + id[l] * stride + s;
+
+			_mm512_storeu_si512(to, _mm512_add_epi64(_mm512_loadu_si512(to),
+													 rows[l]));
+		}
+	}
 }
 
 #include "screen_body.h"

@@ -106,13 +106,21 @@ typedef struct KmScreening
 
 	/*
 	 * nrows rows of a tile, in units of the grid, are added to the sums of
-	 * their segments: nnum of them, and the number of rows.
+	 * their segments: km_sums_stride() for each, nnum of which are sums, and
+	 * the next is the number of rows.
 	 */
 	void		(*add) (const double *tile, const double *scale, int nnum,
 						int nrows, const int32_t *id, int64_t *sums);
 } KmScreening;
 
 extern const KmScreening *km_screening(KmSimd simd);
+
+/* whole cache lines */
+static inline size_t
+km_sums_stride(int nnum)
+{
+	return ((size_t) nnum + KM_LANES) / KM_LANES * KM_LANES;
+}
 
 extern KmStatus km_screen_create(const KmSpace *space, int max_k,
 								 KmScreen *screen);

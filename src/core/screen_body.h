@@ -22,8 +22,12 @@ NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 
 		for (int s = 0; s < screen->nnum; s++)
 		{
-			/* the next call's: hardware stops at the end of a page */
+			/*
+			 * The next calls': hardware stops at the end of a page.  One
+			 * level of cache alone has not enough lines on their way.
+			 */
 			__builtin_prefetch(tile + ahead);
+			__builtin_prefetch(tile + 4 * ahead, 0, 2);
 			for (int l = 0; l < KM_LANES; l++)
 				x[l] = (float) (tile[l] * scale);
 			x += KM_SCREEN_ROWS;
@@ -39,15 +43,17 @@ NAME(load_) (KmScreen *screen, const double *tiles, int ntiles, int nslots)
 	}
 }
 
+#ifndef HAS_ADD
 /* KmScreening.add */
 static TARGET void
 NAME(add_) (const double *tile, const double *scale, int nnum, int nrows,
 			const int32_t *id, int64_t *sums)
 {
+	size_t		stride = km_sums_stride(nnum);
 	int64_t    *to[KM_LANES];
 
 	for (int l = 0; l < nrows; l++)
-		to[l] = sums + (size_t) id[l] * (nnum + 1);
+		to[l] = sums + id[l] * stride;
 	for (int s = 0; s < nnum; s++, tile += KM_LANES)
 	{
 		int64_t		column[KM_LANES];
@@ -60,6 +66,7 @@ NAME(add_) (const double *tile, const double *scale, int nnum, int nrows,
 	for (int l = 0; l < nrows; l++)
 		to[l][nnum]++;
 }
+#endif
 
 /* scores of four centers for two vectors of rows */
 #define SCORE_FOUR(at, c) \
@@ -102,6 +109,30 @@ NAME(add_) (const double *tile, const double *scale, int nnum, int nrows,
 		} \
 	} while (0)
 
+/* the same of one */
+#define SCORE_ONE(at, c) \
+	do { \
+		const float *p_ = screen->values + \
+			(size_t) ((c) / 4 * 4) * nnum + (c) % 4; \
+		const float *x_ = screen->x + (at); \
+		a0 = b0 = SPREAD(screen->half[c]); \
+		for (int s = 0; s < nnum; s++, p_ += 4, x_ += KM_SCREEN_ROWS) \
+		{ \
+			a0 = FMA(LOAD(x_), SPREAD(*p_), a0); \
+			b0 = FMA(LOAD(x_ + LANES), SPREAD(*p_), b0); \
+		} \
+		for (int f = 0; f < ncat; f++) \
+		{ \
+			const int32_t *codes_ = screen->codes + f * KM_SCREEN_ROWS + (at); \
+			float		entries_[2 * LANES]; \
+			for (int l = 0; l < 2 * LANES; l++) \
+				entries_[l] = screen->tables[f] \
+					[(size_t) codes_[l] * screen->padded + (c)]; \
+			a0 = ADD(a0, LOAD(entries_)); \
+			b0 = ADD(b0, LOAD(entries_ + LANES)); \
+		} \
+	} while (0)
+
 #define TAKE_TWO(v, score, c) \
 	do { \
 		Less		closer_ = LESS(score, best##v); \
@@ -132,6 +163,24 @@ NAME(add_) (const double *tile, const double *scale, int nnum, int nrows,
 		TAKE(1, b2, (c) + 2); \
 		TAKE(0, a3, (c) + 3); \
 		TAKE(1, b3, (c) + 3); \
+	} while (0)
+
+/* all centers, four by four; one or two that are left, by themselves */
+#define TAKE_ALL(TAKE, at) \
+	do { \
+		int			c_ = 0; \
+		Floats		a0, a1, a2, a3, b0, b1, b2, b3; \
+		for (; c_ + 2 < screen->k; c_ += 4) \
+		{ \
+			SCORE_FOUR(at, c_); \
+			TAKE_FOUR(TAKE, c_); \
+		} \
+		for (; c_ < screen->k; c_++) \
+		{ \
+			SCORE_ONE(at, c_); \
+			TAKE(0, a0, c_); \
+			TAKE(1, b0, c_); \
+		} \
 	} while (0)
 
 /* lengths of rows, and which of them the scores do not decide */
@@ -175,13 +224,7 @@ NAME(two_) (const KmScreen *screen, const uint16_t *own,
 		Ids			id0 = SPREAD_ID(0);
 		Ids			id1 = id0;
 
-		for (int c = 0; c < screen->padded; c += 4)
-		{
-			Floats		a0, a1, a2, a3, b0, b1, b2, b3;
-
-			SCORE_FOUR(at, c);
-			TAKE_FOUR(TAKE_TWO, c);
-		}
+		TAKE_ALL(TAKE_TWO, at);
 		FINISH(0, at);
 		FINISH(1, at + LANES);
 	}
@@ -209,13 +252,7 @@ NAME(three_) (const KmScreen *screen, const uint16_t *own,
 		Ids			second0 = id0;
 		Ids			second1 = id0;
 
-		for (int c = 0; c < screen->padded; c += 4)
-		{
-			Floats		a0, a1, a2, a3, b0, b1, b2, b3;
-
-			SCORE_FOUR(at, c);
-			TAKE_FOUR(TAKE_THREE, c);
-		}
+		TAKE_ALL(TAKE_THREE, at);
 		FINISH(0, at);
 		FINISH(1, at + LANES);
 		STORE(screened->third + at, third0);
@@ -291,9 +328,11 @@ NAME(doubt_) (const KmLeads *leads, const float *way, const float *drift,
 }
 
 #undef SCORE_FOUR
+#undef SCORE_ONE
 #undef TAKE_TWO
 #undef TAKE_THREE
 #undef TAKE_FOUR
+#undef TAKE_ALL
 #undef FINISH
 #undef GAP
 #undef NAME
@@ -323,3 +362,4 @@ NAME(doubt_) (const KmLeads *leads, const float *way, const float *drift,
 #undef LOOK_UP
 #undef BIG_UNLESS_ABOVE
 #undef LEAST
+#undef HAS_ADD

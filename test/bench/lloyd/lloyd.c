@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,11 +37,23 @@ typedef struct Task
 	double	   *start;
 } Task;
 
+#define HUGE_PAGE		((uintptr_t) 2 * 1024 * 1024)
+
+/* Huge pages for what is large, as a fit in the server takes its memory. */
 static void *
 host_alloc(void *arg, size_t size)
 {
+	char	   *memory = malloc(size);
+
 	(void) arg;
-	return malloc(size);
+	if (memory != NULL && size >= 8 * HUGE_PAGE)
+	{
+		char	   *first = memory + (-(uintptr_t) memory & (HUGE_PAGE - 1));
+
+		(void) madvise(first, (memory + size - first) / HUGE_PAGE * HUGE_PAGE,
+					   MADV_HUGEPAGE);
+	}
+	return memory;
 }
 
 static void
