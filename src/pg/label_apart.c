@@ -312,10 +312,10 @@ same_profile(KsegLabels *all, int a, int b)
 	kseg_label_work(all, all->model->width);
 	for (int d = 0; d < all->model->width; d++)
 	{
-		double		x = kseg_label_mean(all, a, d) + 0.0;
-		double		y = kseg_label_mean(all, b, d) + 0.0;
+		double		x = kseg_label_mean(all, a, d);
+		double		y = kseg_label_mean(all, b, d);
 
-		if (memcmp(&x, &y, sizeof(x)) != 0)
+		if (x != y && !(isnan(x) && isnan(y)))
 			return false;
 	}
 	return true;

@@ -271,7 +271,7 @@ read_number_feature(const Object *object, KmFeature *feature)
 	get_value(object, "clip", &clip);
 	if (clip.type != jbvNull)
 	{
-		double		bounds[2];
+		double		bounds[2] = {0, 0};
 
 		get_doubles(object, "clip", 2, bounds);
 		if (bounds[0] > bounds[1])
