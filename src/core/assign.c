@@ -348,7 +348,8 @@ skip_block(const KmJob *job, const KmBlock *block)
 {
 	const KmAssignState *state = job->state;
 
-	return is_bounded(state, block) && block->least > state->all_drift;
+	return is_bounded(state, block) && block->least > state->all_drift &&
+		state->input.single != KM_SINGLE_FILL;
 }
 
 static KmStatus
@@ -593,7 +594,8 @@ struct KmAssigning
 {
 	KmJob		job;
 	unsigned char *input;
-	bool		has_single;
+	bool		has_single;		/* there is room for them, */
+	bool		is_filled;		/* and there they are */
 };
 
 /* Is there room for rows in single precision beside them? */
@@ -653,6 +655,32 @@ km_assigning_free(KmLloyd *lloyd)
 		km_table_lone(lloyd->source->table);
 }
 
+/*
+ * Rows in single precision are written as soon as many are looked at by
+ * themselves, or many will be: most fits never come to that, and for them it
+ * would be a tenth of Lloyd's time, and a third of the memory.  To write all
+ * costs what looking at FILL_AFTER of them in their tiles costs more, and less
+ * than half of that in a pass that looks at all of them anyway.
+ */
+#define FILL_AFTER		0.1
+#define FILL_ABOVE		0.2
+
+static KmSingle
+choose_single(const KmLloyd *lloyd, KmAssignMode mode)
+{
+	const KmAssigning *assigning = lloyd->assigning;
+	double		nrows = (double) lloyd->source->table->nrows;
+
+	if (!assigning->has_single || mode < KM_ASSIGN_KEEP)
+		return KM_SINGLE_NONE;
+	if (assigning->is_filled)
+		return KM_SINGLE_USE;
+	if (mode == KM_ASSIGN_KEEP ? lloyd->in_doubt > FILL_ABOVE :
+		(double) lloyd->measured_in[KM_ASSIGN_BOUNDED] > FILL_AFTER * nrows)
+		return KM_SINGLE_FILL;
+	return KM_SINGLE_NONE;
+}
+
 KmStatus
 km_assigning_run(KmLloyd *lloyd, KmAssignMode mode, const KmSums **rows,
 				 KmAssignCounts *counts)
@@ -668,7 +696,7 @@ km_assigning_run(KmLloyd *lloyd, KmAssignMode mode, const KmSums **rows,
 	/* nothing is kept beside rows that are elsewhere */
 	input.is_assigned = lloyd->assigned && lloyd->source->remote == NULL;
 	input.mode = mode;
-	input.has_single = assigning->has_single;
+	input.single = choose_single(lloyd, mode);
 	input.all_drift = lloyd->all_drift;
 	memcpy(assigning->input, &input, sizeof(input));
 	km_copy(lloyd->space->host, centers, lloyd->centers,
@@ -680,6 +708,7 @@ km_assigning_run(KmLloyd *lloyd, KmAssignMode mode, const KmSums **rows,
 	assigning->job.input_size = input_size(lloyd->k, lloyd->space->width);
 	load_input(&assigning->job);
 	KM_TRY(km_pass_on(lloyd->source, &assigning->job));
+	assigning->is_filled |= input.single == KM_SINGLE_FILL;
 	*rows = &state->rows;
 	*counts = state->counts;
 	return KM_OK;

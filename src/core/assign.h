@@ -46,10 +46,10 @@ typedef struct KmBounds
 
 /*
  * Own segments of all rows stand first, then the bounds of all spans (five
- * cache lines each), then what each span can stand; then, when there is
- * memory for it, the rows in single precision, row by row: one that is looked
- * at by itself is in a line or two there, and in as many as it has slots in
- * its tile.
+ * cache lines each), then what each span can stand.  When there is memory for
+ * it, the rows stand elsewhere in single precision, row by row: one that is
+ * looked at by itself is in a line or two there, and in as many as it has
+ * slots in its tile.
  */
 typedef struct KmBeside
 {
@@ -71,7 +71,7 @@ km_block_beside(const KmBlock *block)
 	beside.own = km_block_own(block);
 	beside.bounds = (KmBounds *) (beside.own + groups * KM_GROUP_ROWS);
 	beside.span = (float *) (beside.bounds + groups * KM_GROUP_SPANS);
-	beside.single = beside.span + groups * KM_GROUP_SPANS;
+	beside.single = block->single;
 	return beside;
 }
 
@@ -86,6 +86,14 @@ typedef enum KmAssignMode
 	KM_ASSIGN_BOUNDED			/* only rows whose bounds say they may change */
 } KmAssignMode;
 
+/* What it does with rows in single precision. */
+typedef enum KmSingle
+{
+	KM_SINGLE_NONE,				/* there are none */
+	KM_SINGLE_FILL,				/* all are written, and looked at */
+	KM_SINGLE_USE				/* they are there */
+} KmSingle;
+
 /*
  * Input of KM_STEP_ASSIGN, before k x width centers and, for each segment,
  * how far its center has moved since bounds were set, the same with the
@@ -97,7 +105,7 @@ typedef struct KmAssignInput
 	int32_t		is_assigned;	/* what is beside the rows is valid: the state
 								 * is the change of the sums */
 	int32_t		mode;
-	int32_t		has_single;		/* rows stand beside, in single precision */
+	int32_t		single;			/* KmSingle */
 	double		all_drift;		/* the most that any two have moved */
 } KmAssignInput;
 

@@ -99,9 +99,24 @@ static void
 keep_single(const KmAssignState *state, const KmBeside *beside, int row,
 			int nrows)
 {
-	if (state->input.has_single != 0)
+	if (state->input.single == KM_SINGLE_FILL)
 		km_screen_spread(&state->screen, beside->single +
 						 (size_t) row * state->screen.nnum, nrows);
+}
+
+/* The same of rows that are not. */
+static void
+fill_single(const KmJob *job, const KmBlock *block, const KmBeside *beside,
+			int row, int nrows)
+{
+	KmAssignState *state = job->state;
+
+	state->screening->load(&state->screen,
+						   km_tile(job->table, block, row / KM_LANES),
+						   (nrows + KM_LANES - 1) / KM_LANES,
+						   job->table->nslots);
+	keep_single(state, beside, row, nrows);
+	km_poll_within(job->poll, (double) nrows * job->table->nslots);
 }
 
 void
@@ -145,16 +160,8 @@ km_forget_bounds(const KmJob *job, const KmBlock *block, int row, int nrows)
 	for (int i = row; i < row + nrows; i += KM_SPAN_ROWS)
 		beside.span[i / KM_SPAN_ROWS] = -1;
 	/* centers may be beyond the screen now, and not in the next pass */
-	if (state->mode == KM_ASSIGN_KEEP)
-	{
-		int			tile = row / KM_LANES;
-
-		state->screening->load(&state->screen,
-							   km_tile(job->table, block, tile),
-							   (nrows + KM_LANES - 1) / KM_LANES,
-							   job->table->nslots);
-		keep_single(state, &beside, row, nrows);
-	}
+	if (state->input.single == KM_SINGLE_FILL)
+		fill_single(job, block, &beside, row, nrows);
 }
 
 int
@@ -192,7 +199,7 @@ make_wait(const KmJob *job, const KmBlock *block, const KmBeside *beside,
 	int			nnum = state->screen.nnum;
 
 	state->waiting.rows[state->waiting.n++] = row;
-	if (state->input.has_single != 0)
+	if (state->input.single != KM_SINGLE_NONE)
 	{
 		const float *x = beside->single + (size_t) row * nnum;
 
@@ -219,7 +226,7 @@ gather_waiting(const KmJob *job, const KmBlock *block, const KmBeside *beside,
 
 	for (int at = 0; at < n; at++)
 		waiting->own[at] = beside->own[waiting->rows[at]];
-	if (state->input.has_single != 0)
+	if (state->input.single != KM_SINGLE_NONE)
 	{
 		km_screen_gather(&waiting->screen, beside->single, waiting->rows, n);
 		return;
@@ -377,6 +384,10 @@ km_check_block(const KmJob *job, const KmBlock *block)
 	int			coming[AHEAD];
 	int			next = 0;
 
+	for (int row = 0; state->input.single == KM_SINGLE_FILL &&
+		 row < block->nrows; row += KM_GROUP_ROWS)
+		fill_single(job, block, &beside, row, block->nrows - row <
+					KM_GROUP_ROWS ? block->nrows - row : KM_GROUP_ROWS);
 	for (int i = 0; i < AHEAD; i++)
 		coming[i] = next = next_span(state, &beside, i == 0 ? 0 : next + 1,
 									 nspans);

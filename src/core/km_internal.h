@@ -194,7 +194,9 @@ typedef struct KmBlock
 	int			capacity;		/* multiple of KM_LANES */
 	unsigned char *beside;		/* what passes keep of its rows, on a cache
 								 * line's boundary; NULL: none */
-	void	   *beside_memory;	/* what was allocated for it */
+	float	   *single;			/* there, too, in memory that nobody has
+								 * touched; NULL: none */
+	void	   *beside_memory;	/* what was allocated for them */
 	size_t		beside_bytes;
 	float		least;			/* that they keep of the whole block */
 	/* when it is not in memory (store.c) */
@@ -205,6 +207,7 @@ typedef struct KmBlock
 	bool		beside_is_zero; /* nothing was written yet */
 	KmHandle	shared;			/* data, for a crew; 0: it is not shared */
 	KmHandle	beside_shared;	/* the same of what is beside */
+	KmHandle	single_shared;
 } KmBlock;
 
 typedef struct KmTable
@@ -291,12 +294,13 @@ km_row_weight(const KmTable *table, const double *lane)
 /*
  * Memory beside each block: per_row bytes for each row it has room for,
  * rounded up to groups of KM_GROUP_ROWS, which are zeroed; then, not zeroed,
- * per_group for each of those, and "loose" bytes for each such row.  What was
- * there before goes.
+ * per_group for each of those.  Also "single" bytes for each such row, of all
+ * blocks together behind all that: where nobody writes, the kernel need not
+ * find pages.  What was there before goes.
  */
 #define KM_GROUP_ROWS	64
 extern KmStatus km_table_beside(KmTable *table, size_t per_row,
-								size_t per_group, size_t loose);
+								size_t per_group, size_t single);
 
 static inline size_t
 km_block_groups(const KmBlock *block)
@@ -605,6 +609,7 @@ typedef struct KmLloyd
 	bool		keeps_bounds;	/* beside the rows */
 	bool		updated;		/* since the centers were given */
 	bool		may_keep;		/* few rows may change: bounds would pay */
+	double		in_doubt;		/* share of those */
 	struct KmAssigning *assigning;	/* the pass, kept open (assign.c) */
 	bool		assigned;		/* what is beside the rows, and the sums, are
 								 * valid */

@@ -139,8 +139,9 @@ note_counts(KmLloyd *lloyd, KmAssignMode mode, const KmAssignCounts *counts)
 		(mode == KM_ASSIGN_BOUNDED &&
 		 (lloyd->eager || counts->measured <= DROP_ABOVE * nrows));
 	/* before the first update centers have not moved */
-	lloyd->may_keep = lloyd->updated && counts->tried > 0 &&
-		counts->unsettled <= KEEP_BELOW * counts->tried;
+	lloyd->in_doubt = counts->tried > 0 ? (double) counts->unsettled /
+		(double) counts->tried : 1;
+	lloyd->may_keep = lloyd->updated && lloyd->in_doubt <= KEEP_BELOW;
 }
 
 /* What came from elsewhere is of so many rows, if it is honest. */

@@ -180,8 +180,11 @@ see_blocks(const KmMember *part, PassTask *pass, KmTable *table)
 		block->data = crew->see(crew->arg, shared[b].data);
 		if (shared[b].beside != 0)
 			block->beside = crew->see(crew->arg, shared[b].beside);
+		if (shared[b].single != 0)
+			block->single = crew->see(crew->arg, shared[b].single);
 		if (block->data == NULL ||
-			(shared[b].beside != 0 && block->beside == NULL))
+			(shared[b].beside != 0 && block->beside == NULL) ||
+			(shared[b].single != 0 && block->single == NULL))
 			return KM_NO_MEMORY;
 		block->first = shared[b].first;
 		block->nrows = shared[b].nrows;
@@ -313,6 +316,7 @@ put_blocks(PassTask *pass, const KmTable *table)
 
 		shared[b].data = block->shared;
 		shared[b].beside = block->beside_shared;
+		shared[b].single = block->single_shared;
 		shared[b].first = block->first;
 		shared[b].nrows = block->nrows;
 		shared[b].capacity = block->capacity;

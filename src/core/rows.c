@@ -272,7 +272,9 @@ km_table_lone(KmTable *table)
 	for (int b = 0; b < table->nblocks; b++)
 	{
 		table->blocks[b].beside = NULL;
+		table->blocks[b].single = NULL;
 		table->blocks[b].beside_shared = 0;
+		table->blocks[b].single_shared = 0;
 		table->blocks[b].beside_size = 0;
 	}
 }
@@ -288,7 +290,9 @@ free_beside(KmTable *table)
 		km_free(table->host, block->beside_memory);
 		block->beside_memory = NULL;
 		block->beside = NULL;
+		block->single = NULL;
 		block->beside_shared = 0;
+		block->single_shared = 0;
 		block->beside_size = 0;
 	}
 	km_unshare_beside(table);
@@ -308,20 +312,25 @@ renew_beside(KmTable *table, KmBlock *owner, size_t room)
 
 KmStatus
 km_table_beside(KmTable *table, size_t per_row, size_t per_group,
-				size_t loose)
+				size_t single)
 {
-	size_t		group = (per_row + loose) * KM_GROUP_ROWS + per_group;
-	size_t		room = KM_CACHE_LINE;
+	size_t		group = per_row * KM_GROUP_ROWS + per_group;
+	size_t		singles = single * KM_GROUP_ROWS;
+	size_t		room = 0;
+	size_t		single_room = 0;
 	unsigned char *next = NULL;
+	unsigned char *next_single = NULL;
 
-	if (km_share_beside(table, group, per_row))
+	if (km_share_beside(table, group, per_row, singles))
 		return KM_OK;
 	if (km_table_is_stored(table))
 		KM_TRY(km_stored_beside(table, group));
 	for (int b = 0; b < table->nblocks; b++)
 	{
-		if (!km_block_is_out(&table->blocks[b]))
-			room += km_beside_size(&table->blocks[b], group);
+		if (km_block_is_out(&table->blocks[b]))
+			continue;
+		room += km_beside_size(&table->blocks[b], group);
+		single_room += km_beside_size(&table->blocks[b], singles);
 	}
 
 	/* all at once, for large pages; the first block owns it */
@@ -333,14 +342,17 @@ km_table_beside(KmTable *table, size_t per_row, size_t per_group,
 			continue;
 		if (next == NULL)
 		{
-			KM_TRY(renew_beside(table, block, room));
-			next = (unsigned char *) block->beside_memory;
-			next = km_first_line(next);
+			KM_TRY(renew_beside(table, block, room + single_room +
+								KM_CACHE_LINE));
+			next = km_first_line(block->beside_memory);
+			next_single = next + room;
 		}
 		block->beside = next;
+		block->single = single > 0 ? (float *) next_single : NULL;
 		memset(block->beside, 0, km_block_groups(block) * KM_GROUP_ROWS *
 			   per_row);
 		next += km_beside_size(block, group);
+		next_single += km_beside_size(block, singles);
 	}
 	return KM_OK;
 }

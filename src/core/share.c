@@ -227,18 +227,23 @@ km_share_table(KmTable *table)
 /* ---- beside ---- */
 
 bool
-km_share_beside(KmTable *table, size_t group, size_t per_row)
+km_share_beside(KmTable *table, size_t group, size_t per_row, size_t singles)
 {
 	const KmCrew *crew = crew_of(table);
 	KmSharing  *sharing;
-	size_t		bytes = 0;
+	size_t		room = 0;
+	size_t		bytes;
 	unsigned char *memory;
+	size_t		at = 0;
 
 	if (km_table_others(table) == 0 || !km_share_table(table))
 		return false;
 	sharing = table->sharing;
 	for (int b = 0; b < table->nblocks; b++)
-		bytes += km_beside_size(&table->blocks[b], group);
+		room += km_beside_size(&table->blocks[b], group);
+	bytes = room;
+	for (int b = 0; b < table->nblocks; b++)
+		bytes += km_beside_size(&table->blocks[b], singles);
 	if (sharing->beside == 0 || sharing->beside_bytes != bytes)
 	{
 		km_unshare_beside(table);
@@ -252,14 +257,20 @@ km_share_beside(KmTable *table, size_t group, size_t per_row)
 		sharing->beside = 0;
 		return false;
 	}
-	for (size_t b = 0, at = 0; b < (size_t) table->nblocks; b++)
+	for (int b = 0; b < table->nblocks; b++)
 	{
-		table->blocks[b].beside = memory;
-		memset(memory, 0, km_block_groups(&table->blocks[b]) *
-			   KM_GROUP_ROWS * per_row);
-		table->blocks[b].beside_shared = sharing->beside + at;
-		memory += km_beside_size(&table->blocks[b], group);
-		at += km_beside_size(&table->blocks[b], group);
+		KmBlock    *block = &table->blocks[b];
+
+		block->beside = memory + at;
+		block->beside_shared = sharing->beside + at;
+		memset(block->beside, 0, km_block_groups(block) * KM_GROUP_ROWS *
+			   per_row);
+		at += km_beside_size(block, group);
+		if (singles == 0)
+			continue;
+		block->single = (float *) (memory + room);
+		block->single_shared = sharing->beside + room;
+		room += km_beside_size(block, singles);
 	}
 	return true;
 }

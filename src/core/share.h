@@ -12,6 +12,7 @@ typedef struct KmSharedBlock
 {
 	KmHandle	data;
 	KmHandle	beside;			/* 0: nothing is */
+	KmHandle	single;
 	int64_t		first;
 	int			nrows;
 	int			capacity;
@@ -52,9 +53,11 @@ extern void *km_share_block(KmTable *table, size_t bytes, KmHandle *handle);
 extern KmStatus km_keep_block(KmTable *table, KmBlock *block);
 /*
  * km_table_beside() of a table that is shared: so many bytes for each group
- * of rows, of which those for each row are zeroed; false: it is not.
+ * of rows, of which those for each row are zeroed, and so many behind; false:
+ * it is not.
  */
-extern bool km_share_beside(KmTable *table, size_t group, size_t per_row);
+extern bool km_share_beside(KmTable *table, size_t group, size_t per_row,
+							size_t singles);
 extern void km_unshare_beside(KmTable *table);
 extern void km_unshare_table(KmTable *table);
 
