@@ -144,7 +144,10 @@ note_counts(KmLloyd *lloyd, KmAssignMode mode, const KmAssignCounts *counts)
 	lloyd->may_keep = lloyd->updated && lloyd->in_doubt <= KEEP_BELOW;
 }
 
-/* What came from elsewhere is of so many rows, if it is honest. */
+/*
+ * What came from elsewhere is of so many rows, if it is honest; each weighs 1
+ * or more.
+ */
 static bool
 sizes_are_sane(const KmSums *rows, int k, int64_t nrows)
 {
@@ -152,7 +155,9 @@ sizes_are_sane(const KmSums *rows, int k, int64_t nrows)
 
 	for (int c = 0; c < k; c++)
 	{
-		if (rows->size[c] < 0 || rows->size[c] > left)
+		if (rows->size[c] < 0 || rows->size[c] > left ||
+			rows->weight[c] < rows->size[c] || rows->weight[c] > INT64_MAX ||
+			(rows->size[c] == 0 && rows->weight[c] != 0))
 			return false;
 		left -= rows->size[c];
 	}
