@@ -15,6 +15,10 @@
 #
 # Any report fails, even if every test passes.  Reports are kept in
 # tmp_check/reports/.
+#
+# KSEG_TESTS, when set, names the tests to run, and only these are:
+#
+#	KSEG_TESTS='sql/fit.sql t/001_dump.pl' make asan
 
 set -u
 
@@ -25,7 +29,7 @@ source=$(cd "$here/../.." && pwd)
 case $kind in
 	assert) server=valgrind ;;
 	asan | valgrind) server=$kind ;;
-	*) sed -n '3,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+	*) sed -n '3,21s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 pg_config=$("$here/build.sh" "$server" ${KSEG_MAJOR:-}) || exit 1
@@ -51,10 +55,19 @@ timed=t/002_cancel.pl
 # its work; these take some minutes then.
 small=$(echo sql/{current,names,naming,options,plots,profile,progress,query,segments,window}.sql)
 
+# Two servers go side by side under valgrind; these tests, which have most of the
+# rows, take half of the time.
+large=$(echo sql/{bits,limits,pushdown,workers}.sql)
+# This one would take half an hour by itself, since it needs rows beyond any
+# memory that may be set.
+endless=sql/spill.sql
+
 # ---- what watches ----
 
 # Statements take longer: no test may give up for that.
 export PG_TEST_TIMEOUT_DEFAULT=1800 PGISOLATIONTIMEOUT=1800
+# Nor is a cancel late that is answered as late as all else.
+export KSEG_SLOWDOWN=20
 case $kind in
 	asan)
 		# Programs leave their memory to the system at exit.
@@ -79,7 +92,9 @@ for modules in "$source"/*/*/node_modules
 do
 	[ ! -d "$modules" ] || ln -s "$modules" "$tree/${modules#"$source"/}"
 done
-make -s -C "$tree" -j"$(nproc)" all || exit 1
+make -s -C "$tree" -j"$(nproc)" all &&
+	make -s -C "$tree" -j"$(nproc)" fault-library \
+		COPT="$("$PG_CONFIG" --cppflags) $("$PG_CONFIG" --cflags)" || exit 1
 
 # ---- the tests ----
 
@@ -95,10 +110,29 @@ try()
 		settings+=(-c "$2")
 		shift 2
 	done
+	has_tests "$name" "$@" || return 0
 	echo "# $kind, $name: $*${settings[*]:+ with ${settings[*]}}"
 	"$work/$name/test/server.sh" "${settings[@]}" test/run.sh "$@" 2>&1 |
 		tee "$work/$name.out"
 	[ "${PIPESTATUS[0]}" = 0 ] || keep_output "$name"
+}
+
+# has_tests name stage...: whether that tree has any for one of the stages
+has_tests()
+{
+	local tests=$work/$1/test stage
+
+	shift
+	for stage in "$@"
+	do
+		case $stage in
+			regress) compgen -G "$tests/sql/*.sql" ;;
+			isolation) compgen -G "$tests/specs/*.spec" ;;
+			tap) compgen -G "$tests/t/*.pl" ;;
+			*) true ;;
+		esac >/dev/null && return
+	done
+	return 1
 }
 
 # The core's own programs, which need no server.
@@ -144,22 +178,25 @@ only()
 	done
 }
 
-# share name part parts: of that tree's SQL tests every so many-th.  Groups of
-# tests go side by side, each on a server of its own.
-share()
+# without name file...: of that tree's tests all others
+without()
 {
-	local n=0 file
+	local name=$1 file
 
-	for file in "$work/$1"/test/sql/*.sql
+	shift
+	for file in "$@"
 	do
-		[ $((n++ % $3)) = "$2" ] || rm "$file"
+		rm -f "$work/$name/test/$file"
 	done
 }
 
-for test in $timed
-do
-	rm -f "$tree/test/$test"
-done
+if [ -n "${KSEG_TESTS:-}" ]
+then
+	only kseg $KSEG_TESTS
+else
+	without kseg $timed
+	[ $kind != valgrind ] || without kseg $endless
+fi
 
 case $kind in
 	assert)
@@ -180,15 +217,15 @@ case $kind in
 		;;
 	valgrind)
 		copy first
-		share first 0 2
+		only first $large
 		copy second
-		share second 1 2
-		rm "$work"/first/test/{specs/*.spec,t/*.pl}
+		without second $large
 		try first regress >"$work/first.log" &
 		try second ${*:-regress isolation}
 		wait
 		cat "$work/first.log"
-		[ $# != 0 ] || ! command -v clang >/dev/null || try_core
+		[ $# != 0 ] || [ -n "${KSEG_TESTS:-}" ] ||
+			! command -v clang >/dev/null || try_core
 		;;
 esac
 

@@ -364,6 +364,9 @@ $before = state();
 my $many = 'SELECT md5(string_agg(t::text, \',\' ORDER BY id)) FROM many AS t';
 my $many_before = ask($many);
 
+# test/checked has servers that take many times as long for everything
+my $soon = 100 * ($ENV{KSEG_SLOWDOWN} // 1);
+
 sub overrun
 {
 	my ($sql, $timeout) = @_;
@@ -419,7 +422,7 @@ for my $name (sort keys %statements)
 	is($alive, 6, "$name: the session goes on");
 	cmp_ok($cancelled, '>=', 2, "$name: some were cancelled on their way") unless $whole < 20;
 	# one late answer may be the machine's fault
-	cmp_ok($late[-2] // 0, '<', 100, "$name: cancelled within 100 ms");
+	cmp_ok($late[-2] // 0, '<', $soon, "$name: cancelled within $soon ms");
 }
 is(state(), $before, 'nothing was written');
 is(ask($many), $many_before, 'nor to the customers');
