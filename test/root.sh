@@ -11,9 +11,11 @@
 # The system is made by debootstrap, with make, git and nothing else, in
 # $KSEG_ROOTS (/var/tmp/kseg-roots), and stays there with the packages that
 # commands installed, until -n asks for a new one.  Its processes and mounts end
-# with the command.  Input, output and descriptor 3 are the caller's.
+# with the command, or with this script.  Input, output and descriptor 3 are the
+# caller's.
 #
-# The network is the caller's: resolv.conf, apt's proxies, own certificates.
+# The network is the caller's: resolv.conf, apt's and npm's proxies and mirrors,
+# own certificates.
 
 set -u
 
@@ -35,11 +37,20 @@ fail()
 
 [ "$(id -u)" = 0 ] ||
 	fail "Only root can make a system in a directory. Please run it as root or with sudo."
-for tool in debootstrap unshare git
+for tool in debootstrap unshare setpriv git
 do
 	command -v $tool >/dev/null ||
 		fail "$tool is missing; Debian: apt-get install debootstrap util-linux git"
 done
+
+# alone command...: in namespaces of its own for mounts and processes.  The
+# process that starts first there takes all others with it, and no mount
+# remains.  unshare heeds no signal but this one.
+alone()
+{
+	nice setpriv --pdeathsig KILL \
+		unshare --mount --propagation private --pid --fork --kill-child "$@"
+}
 
 # ---- the system ----
 
@@ -74,7 +85,7 @@ make_root()
 	esac
 	rm -rf --one-file-system "$root" "$root.new"
 	mkdir -p "$roots/packages"
-	nice debootstrap --variant=minbase --include=make,git,ca-certificates \
+	alone --mount-proc debootstrap --variant=minbase --include=make,git,ca-certificates \
 		--cache-dir="$roots/packages" "${options[@]}" "$release" "$root.new" \
 		"${KSEG_MIRROR:-$mirror}" $script </dev/null >"$root.log" 2>&1 ||
 		fail "$(tail -n 20 "$root.log")" "debootstrap could not make $root."
@@ -95,11 +106,26 @@ flock -n 9 || fail "$root is in use."
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 apt-config dump 2>/dev/null |
 	grep -E '^Acquire::(https?::|Check-|Retries|ForceIP)' >"$root/etc/apt/apt.conf.d/99caller"
-if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null
+
+# npm's settings, as npm names their files; they may hold a password
+npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc} global_npmrc=/etc/npmrc cafile=
+if command -v npm >/dev/null
 then
-	cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
-	chroot "$root" update-ca-certificates </dev/null >/dev/null 2>&1
+	npmrc=$(npm config get userconfig 2>/dev/null)
+	global_npmrc=$(npm config get globalconfig 2>/dev/null)
+	cafile=$(npm config get cafile 2>/dev/null)
 fi
+
+# All certificates go where everybody there looks.
+bundle=/etc/ssl/certs/ca-certificates.crt
+own_certificates=
+for file in /usr/local/share/ca-certificates/*.crt "${NODE_EXTRA_CA_CERTS:-}" "$cafile"
+do
+	[ -f "$file" ] && [ "$file" != $bundle ] || continue
+	cp "$file" "$root/usr/local/share/ca-certificates/$(basename "${file%.*}").crt"
+	own_certificates=yes
+done
+[ -z "$own_certificates" ] || chroot "$root" update-ca-certificates </dev/null >/dev/null 2>&1
 
 # ---- the source tree ----
 
@@ -117,22 +143,26 @@ find "$tree" -name node_modules -prune -o ! -type d ! -name '*.[do]' ! -name .fl
 
 # ---- the command ----
 
-# The process that starts first in a namespace of processes takes all others
-# with it.
 in_root='
-root=$1
+root=$1 npmrc=$2 global_npmrc=$3
+shift 3
 mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
 	mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" || exit 1
-shift
+# mounted, so that no password stays there
+lend()
+{
+	[ ! -f "$1" ] || { touch "$2" && mount --bind "$1" "$2"; }
+}
+lend "$npmrc" "$root/root/.npmrc" && lend "$global_npmrc" "$root/root/.npmrc.global" || exit 1
 chroot "$root" env -i HOME=/root LANG=C.UTF-8 \
 	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	"$@"
 status=$?
 exit $status'
-kept=()
-for name in CI COPT http_proxy https_proxy no_proxy NODE_EXTRA_CA_CERTS
+kept=(NODE_EXTRA_CA_CERTS=$bundle npm_config_cafile=$bundle npm_config_globalconfig=/root/.npmrc.global)
+for name in CI COPT http_proxy https_proxy no_proxy npm_config_registry
 do
 	[ -z "${!name:-}" ] || kept+=("$name=${!name}")
 done
-exec nice unshare --mount --propagation private --pid --fork --kill-child \
-	bash -c "$in_root" bash "$root" "${kept[@]}" bash -c "cd /root/kseg && $command"
+alone bash -c "$in_root" bash "$root" "$npmrc" "$global_npmrc" "${kept[@]}" \
+	bash -c "cd /root/kseg && $command"

@@ -44,6 +44,12 @@ table=$(mktemp) || exit 1
 trap 'rm -f "$table"' EXIT
 failed=
 
+# in_release release command
+in_release()
+{
+	setpriv --pdeathsig TERM test/root.sh "$@"
+}
+
 # note name: whether what was done last went well
 note()
 {
@@ -65,21 +71,21 @@ do
 	echo "== $release"
 	logs=$KSEG_ROOTS/$release
 	started=$(date +%s)
-	test/root.sh "$release" "$test_all" </dev/null >"$logs.test.log" 2>&1
+	in_release "$release" "$test_all" </dev/null >"$logs.test.log" 2>&1
 	status=$?
 	grep '^# failed:' -A 100 "$logs.test.log" || [ $status = 0 ] || tail -n 20 "$logs.test.log"
-	test/root.sh "$release" 'pg_config --version | cut -d" " -f1,2 && gcc -dumpfullversion' </dev/null |
+	in_release "$release" 'pg_config --version | cut -d" " -f1,2 && gcc -dumpfullversion' </dev/null |
 		paste -s -d' ' | sed "s/^\(.*\) /$release: \1, gcc /; s/$/: /" | tr -d '\n' >>"$table"
 	[ $status = 0 ]
 	note "$(grep '^[0-9]* passed, ' "$logs.test.log" | tail -n 1), $((($(date +%s) - started) / 60)) min"
 
-	test/root.sh "$release" "$build; test/server.sh test/versions/leave.sh" \
+	in_release "$release" "$build; test/server.sh test/versions/leave.sh" \
 		</dev/null >"$logs.dump" 3>"$logs.after" 2>"$logs.leave.log" && [ -s "$logs.after" ]
 	note '; dump' || tail -n 5 "$logs.leave.log"
 	for before in "${older[@]}"
 	do
 		cmp "$KSEG_ROOTS/$before.after" "$logs.after" && cmp <(
-			test/root.sh "$release" "$build; test/server.sh test/versions/go_on.sh" \
+			in_release "$release" "$build; test/server.sh test/versions/go_on.sh" \
 				<"$KSEG_ROOTS/$before.dump" 2>"$logs.go_on.log") "$logs.after"
 		note "; from $before" || tail -n 5 "$logs.go_on.log"
 	done
