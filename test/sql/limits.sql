@@ -149,7 +149,8 @@ SELECT * FROM engines('SELECT n, c FROM many', 2);
 SELECT told('SELECT count(*) FROM kseg_elbow(''SELECT c FROM many'', 1, 3)');
 SELECT told('SELECT kseg_scaler(''zscore'', c) FROM many');
 SELECT told('SELECT count(*) > 0 FROM kseg_profile((SELECT kseg_fit(2, n) FROM many WHERE c < ''category 11''), ''TABLE many'')');
-SELECT * FROM engines('SELECT c FROM many LIMIT 10001', 2, '{"n_init": 1}');
+-- long values, so that no server has room for them in 1 MB
+SELECT * FROM engines('SELECT c || repeat('' '', 60) AS c FROM many LIMIT 10001', 2, '{"n_init": 1}');
 SELECT e FROM (SELECT 'SELECT ' || string_agg(format('c || %s AS c%s', i, i), ', ') || ' FROM (SELECT c FROM many LIMIT 9999) AS m' AS query
 	FROM generate_series(1, 11) AS i) AS q, engines(query, 2) AS e;
 -- a category of a megabyte
