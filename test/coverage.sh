@@ -50,9 +50,10 @@ make -s -j"$(nproc)" unit-programs unit_sanitize= || exit 1
 GCOV_PREFIX=$counters nice test/server.sh test/run.sh "$@"
 status=$?
 
-# counters go beside the notes of the compiler
+# Counters go beside the notes of the compiler.  One gcov at a time: several
+# would write into each other's lines.
 cp -r "$counters$PWD/." . || exit 1
-find . -name '*.gcda' | xargs -P "$(nproc)" -n 20 gcov --json-format \
+find . -name '*.gcda' | xargs -n 20 gcov --json-format \
 	--stdout >"$work/lines" 2>"$work/gcov.log" || { cat "$work/gcov.log"; exit 1; }
 python3 "$source/test/coverage.py" "$PWD" ${KSEG_UNCOVERED:+"$KSEG_UNCOVERED"} \
 	<"$work/lines"
