@@ -132,6 +132,9 @@ run_shards(void *arg, const KmJob *job, const unsigned char **bytes,
 	if (status == KM_OK)
 		*size = take_bytes(shards, &all);
 	job->step->close(&all);
+	/* then there are no bytes to change */
+	if (status != KM_OK)
+		return status;
 	*bytes = shards->bytes;
 	if (job->step->id == (KmStepId) shards->far_step)
 	{
