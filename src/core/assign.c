@@ -473,6 +473,7 @@ make_state(KmJob *job, int max_k)
 	KmAssignState *state = km_alloc_zero(job->host, 1, sizeof(KmAssignState));
 	/* vectors of these are looked up in as a whole */
 	size_t		ways = (size_t) max_k + KM_LOOK_UP;
+	size_t		recent;
 	double		margin = 0;
 
 	if (state == NULL)
@@ -481,9 +482,9 @@ make_state(KmJob *job, int max_k)
 	state->screening = km_screening(job->simd);
 	state->nearest = km_nearest_kernel(job->simd);
 	state->max_k = max_k;
-	state->recent_memory = km_alloc_zero(job->host, max_k *
-										 km_sums_stride(job->space->nnum) + KM_LANES,
-										 sizeof(int64_t));
+	/* whole lines, and one more to begin on one */
+	recent = max_k * km_sums_stride(job->space->nnum) + KM_LANES;
+	state->recent_memory = km_alloc_zero(job->host, recent, sizeof(int64_t));
 	state->way = km_alloc_zero(job->host, KM_ASSIGN_WAYS * ways,
 							   sizeof(float));
 	if (state->recent_memory == NULL || state->way == NULL)
